@@ -1,0 +1,1 @@
+"""What every service stands on: settings, database, outbox, consumer, HTTP, timers, telemetry. No domain word in it."""

@@ -1,0 +1,300 @@
+"""Consuming: batches from Kafka, each effect once, a poison event parked with its key while all others go on.
+
+FastStream's defaults lose (acknowledge first, start at the latest), so `subscribe` sets what every consumer needs and an
+`Inbox` does the rest: repeats, retries, parking, offsets committed after the effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
+
+from chassis import parking, repeats, telemetry
+from chassis.database import UNREACHABLE, Connection, Database
+from chassis.health import Health
+from contracts.envelope import BadEnvelope, Envelope, from_headers
+
+Record = ConsumerRecord[bytes | None, bytes | None]
+ATTEMPTS = 5
+"""How often an event that fails by its own fault is tried before its key is parked."""
+_STALLED_SECONDS = 60
+_log = logging.getLogger(__name__)
+_consumed = telemetry.meter.create_counter("preau_consumed_events", description="Events whose effect was committed")
+_repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One event as consumed; `value` is None for a tombstone."""
+
+    envelope: Envelope
+    value: bytes | None
+    record: Record
+
+
+Handler = Callable[[Connection, Sequence[Received]], Awaitable[None]]
+"""The effect of a batch, in the given transaction; an exception other than of the infrastructure means poison."""
+
+
+class PatientConsumer(AIOKafkaConsumer):
+    """A consumer whose `getmany` returns when there is something, and which knows when it last polled."""
+
+    def __init__(self, *topics: str, **options: Any) -> None:
+        super().__init__(*topics, **options)
+        self.polled = time.monotonic()
+
+    async def getmany(self, *partitions: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
+        """Wait for records. FastStream sleeps after an empty poll, which would delay what arrives meanwhile."""
+        while True:
+            self.polled = time.monotonic()
+            found = await super().getmany(*partitions, timeout_ms=1000, max_records=max_records)
+            if found:
+                return found
+
+
+def broker(bootstrap: str) -> KafkaBroker:
+    """A FastStream broker that consumes only: what services send goes through the outbox."""
+    return KafkaBroker(
+        bootstrap.split(","),
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        apply_types=False,
+        graceful_timeout=5,
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+        metadata_max_age_ms=30_000,
+    )
+
+
+async def start(source: KafkaBroker) -> None:
+    """Start a broker's subscribers with patient consumers."""
+    await source.connect()
+    config = source.config.broker_config
+    builder = config.builder
+    assert isinstance(builder, partial)
+    config.builder = partial(PatientConsumer, **builder.keywords)
+    await source.start()
+
+
+def subscribe(source: KafkaBroker, *topics: str, group: str, max_records: int = 500) -> Any:
+    """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone."""
+    return source.subscriber(
+        *topics,
+        group_id=group,
+        batch=True,
+        max_records=max_records,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.MANUAL,
+        parser=_as_is,
+        decoder=_itself,
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=2_000,
+        max_poll_interval_ms=120_000,
+    )
+
+
+async def _as_is(records: tuple[Record, ...], original: Callable[..., Awaitable[Any]]) -> KafkaMessage:
+    # FastStream's own parser decodes every header of every record, and fails for ever on one that is not UTF-8.
+    return KafkaAckableMessage(raw_message=records, body=b"", consumer=original.__self__._consumer)  # type: ignore[attr-defined]
+
+
+async def _itself(message: KafkaMessage) -> KafkaMessage:
+    return message
+
+
+class Inbox:
+    """What stands between a subscriber and its effect; one for each (service, consumer).
+
+    With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
+    on, wrong is worse than late.
+    """
+
+    def __init__(self, database: Database, *, service: str, consumer: str, parks: bool = True) -> None:
+        self._database = database
+        self._service = service
+        self._consumer = consumer
+        self._stream: PatientConsumer | None = None
+        self._done: dict[TopicPartition, int] = {}
+        self._parks = parks
+        self._stopped_by: str | None = None
+        telemetry.gauge("preau_consumer_lag", "Records not yet consumed", self.lag, consumer=consumer)
+        telemetry.gauge("preau_parked_keys", "Keys in the dead-letter topic", self._parked_count, consumer=consumer)
+        self._parked = 0
+
+    def lag(self) -> float:
+        """Records of this process's partitions whose effect is not committed yet."""
+        if self._stream is None:
+            return 0
+        ends = {partition: self._stream.highwater(partition) for partition in self._stream.assignment()}
+        return sum(max(0, (end or 0) - self._done.get(partition, end or 0)) for partition, end in ends.items())
+
+    def _parked_count(self) -> float:
+        return self._parked
+
+    def watch(self, health: Health) -> None:
+        """Report a consumer that no longer polls as not live."""
+
+        def stalled() -> str | None:
+            if self._stream is None or time.monotonic() - self._stream.polled < _STALLED_SECONDS:
+                return None
+            return f"{self._consumer} has not polled for {_STALLED_SECONDS} s"
+
+        health.live(f"consumer {self._consumer}", stalled)
+        health.ready(f"consumer {self._consumer}", lambda: self._stopped_by)
+
+    async def receive(self, message: KafkaMessage, handle: Handler) -> None:
+        """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
+        records = message.raw_message
+        assert isinstance(records, tuple)
+        self._stream = message.consumer  # type: ignore[assignment]
+        try:
+            await self._effect(_decode(records), handle)
+        except Exception:
+            # FastStream would go on with the next batch, whose offsets would cover this one.
+            _log.exception("consumer cannot go on", extra={"consumer": self._consumer})
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.Event().wait()
+        self._done |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        await commit(message)
+
+    async def _effect(self, batch: _Batch, handle: Handler) -> None:
+        for dead in batch.undecodable:
+            await self._park(dead, "envelope")
+        try:
+            await self._until_reachable(batch.events, handle)
+        except Exception as error:
+            if len(batch.events) > 1:
+                _log.warning("batch failed, taking events one by one", extra=self._about(error))
+            for event in batch.events:
+                await self._alone(event, handle)
+
+    async def _alone(self, event: Received, handle: Handler) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._until_reachable([event], handle)
+                self._stopped_by = None
+                return
+            except Exception as error:
+                reason = type(error).__name__
+                about = self._about(error) | {"event": event.envelope.id, "attempt": attempt}
+                _log.warning("event failed", extra=about)
+            attempt += 1
+            if attempt >= ATTEMPTS and self._parks:
+                break
+            if attempt >= ATTEMPTS:
+                self._stop(event, reason)
+            await asyncio.sleep(min(5, 0.05 * 2**attempt))
+        await self._park(event, reason)
+
+    def _stop(self, event: Received, reason: str) -> None:
+        self._stopped_by = f"stopped by event {event.envelope.id}: {reason}"
+        if self._stream:
+            self._stream.polled = time.monotonic()
+
+    async def _park(self, event: Received, reason: str) -> None:
+        while not self._parks:
+            self._stop(event, reason)
+            await asyncio.sleep(1)
+
+        async def park(connection: Connection, _: Sequence[Received]) -> None:
+            await parking.park(connection, self._service, self._consumer, event, reason)
+
+        _log.error("key parked", extra={"consumer": self._consumer, "event": event.envelope.id, "reason": reason})
+        await self._retry(lambda: self._transaction(park, []))
+
+    async def _until_reachable(self, events: Sequence[Received], handle: Handler) -> None:
+        if events:
+            await self._retry(lambda: self._once(events, handle))
+
+    async def _retry(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Repeat while the infrastructure fails: that is no fault of the events, so nothing is parked for it."""
+        pause = 0.05
+        while True:
+            try:
+                await work()
+                return
+            except UNREACHABLE as error:
+                _log.warning("infrastructure unavailable, trying again", extra=self._about(error))
+                if self._stream:
+                    self._stream.polled = time.monotonic()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2)
+
+    async def _once(self, events: Sequence[Received], handle: Handler) -> None:
+        async with self._database.transaction() as connection:
+            parked = await parking.parked_keys(connection, self._consumer)
+            self._parked = len(parked)
+            follow = [e for e in events if (e.envelope.source, e.envelope.key) in parked] if parked else []
+            free = [e for e in events if (e.envelope.source, e.envelope.key) not in parked] if parked else events
+            fresh = await repeats.only_new(connection, self._consumer, free)
+            if fresh:
+                await handle(connection, fresh)
+            for event in follow:
+                await parking.park(connection, self._service, self._consumer, event, "follows a parked event")
+        labels = {"consumer": self._consumer}
+        _consumed.add(len(fresh), labels)
+        if len(free) > len(fresh):
+            _repeated.add(len(free) - len(fresh), labels)
+
+    async def _transaction(self, handle: Handler, events: Sequence[Received]) -> None:
+        async with self._database.transaction() as connection:
+            await handle(connection, events)
+
+    def _about(self, error: BaseException) -> dict[str, str]:
+        return {"consumer": self._consumer, "cause": type(error).__name__}
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    events: list[Received]
+    undecodable: list[Received]
+
+
+def _decode(records: Iterable[Record]) -> _Batch:
+    batch = _Batch([], [])
+    for record in records:
+        try:
+            batch.events.append(Received(from_headers(record.headers, record.key), record.value, record))
+        except BadEnvelope:
+            batch.undecodable.append(Received(_stand_in(record), record.value, record))
+    return batch
+
+
+def _stand_in(record: Record) -> Envelope:
+    place = f"{record.topic}/{record.partition}/{record.offset}"
+    return Envelope(
+        id=place, type="unreadable", source=f"/{record.topic}", subject=place, key=place, time=datetime.now(UTC)
+    )
+
+
+async def commit(message: KafkaMessage) -> None:
+    """Commit the batch's offsets. A failure is no loss: the events come again and are known as repeats."""
+    try:
+        await message.ack()
+    except (CommitFailedError, IllegalStateError, KafkaError) as error:
+        _log.info("offsets not committed", extra={"cause": type(error).__name__})
+
+
+@asynccontextmanager
+async def running(source: KafkaBroker) -> AsyncIterator[None]:
+    """A broker that runs within the block."""
+    await start(source)
+    try:
+        yield
+    finally:
+        await source.stop()

@@ -1,0 +1,108 @@
+"""PostgreSQL: a pool with deadlines, transactions, and what happens after a commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from chassis.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = asyncpg.Connection[Record] | PoolConnectionProxy[Record]
+else:
+    Connection = asyncpg.Connection
+
+
+class Unavailable(Exception):
+    """The database cannot be had in time; the request is answered 503 and may be sent again."""
+
+
+UNREACHABLE = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.ConnectionFailureError,
+    asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DiskFullError,
+    Unavailable,
+    TimeoutError,
+)
+"""Errors of the infrastructure: what failed was not the data, so the same work may succeed later."""
+
+
+class _LeanConnection(asyncpg.Connection):  # type: ignore[type-arg]
+    """A connection whose return to the pool costs no round trip: nothing here leaves session state behind."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """One service's database. Open it once a process; every wait on it has a deadline."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
+        self._pool: asyncpg.Pool[Record] | None = None
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def open(self) -> None:
+        """Connect; raises what the driver raises when the server cannot be reached."""
+        self._pool = await asyncpg.create_pool(
+            self.settings.url(),
+            min_size=1,
+            max_size=self.settings.pool_size,
+            command_timeout=self.settings.statement_seconds,
+            connection_class=_LeanConnection,
+            max_inactive_connection_lifetime=300,
+        )
+
+    async def close(self) -> None:
+        """Give every connection back; cuts what is still busy after a few seconds."""
+        if self._pool is None:
+            return
+        try:
+            await asyncio.wait_for(self._pool.close(), 3)
+        except TimeoutError:
+            self._pool.terminate()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call this (quickly, without waiting) after each transaction that committed: it wakes relay and timers."""
+        self._after_commit.append(call)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection without a transaction, for reads; raises `Unavailable` when none is free in time."""
+        if self._pool is None:
+            raise Unavailable("the database is not open")
+        try:
+            acquired = await self._pool.acquire(timeout=self.settings.acquire_seconds)
+        except (TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.TooManyConnectionsError) as error:
+            raise Unavailable("no connection in time") from error
+        except asyncpg.CannotConnectNowError as error:
+            raise Unavailable("the server is starting or stopping") from error
+        try:
+            yield acquired
+        finally:
+            await self._pool.release(acquired, timeout=self.settings.acquire_seconds)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction that commits on leaving and rolls back on an exception."""
+        async with self.connection() as connection:
+            async with connection.transaction():
+                yield connection
+            for call in self._after_commit:
+                call()

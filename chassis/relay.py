@@ -1,0 +1,159 @@
+"""The relay: sends what the outbox of one database owes to Kafka, in order per key, and deletes what was acknowledged.
+
+One relay at a time works on a database: it holds a session lock on a direct connection. Reading by id and deleting loses
+nothing; a cursor over ids would skip an id drawn early and committed late. Events sent but not yet deleted when a relay
+dies are sent again with the same sequence, and their consumers know them as repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from chassis import telemetry
+from chassis.database import UNREACHABLE, Connection
+from chassis.outbox import CHANNEL, decode_headers
+
+BATCH = 2000
+"""Rows read, sent and deleted at a time."""
+_POLL_SECONDS = 1.0
+_STANDBY_SECONDS = 0.5
+_LOCK = 0x72656C6179
+_log = logging.getLogger(__name__)
+_sent = telemetry.meter.create_counter("preau_relay_events", description="Events acknowledged by Kafka")
+
+_CLAIM = "SELECT id, topic, key, headers, value FROM outbox WHERE id <> ALL($2::bigint[]) ORDER BY id LIMIT $1"
+_FIRST = "SELECT id, topic, key, headers, value FROM outbox ORDER BY id LIMIT $1"
+_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+
+
+@lru_cache(maxsize=200_000)
+def _hash(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+def partition(key: bytes | None, everything: Sequence[int], available: Sequence[int]) -> int:
+    """Kafka's own partitioner with its hash remembered per key: in pure Python it costs more than the send."""
+    return everything[_hash(key or b"") % len(everything)]
+
+
+def producer(bootstrap: str) -> AIOKafkaProducer:
+    """A producer that keeps order and loses nothing: idempotent, acknowledged by all replicas in sync."""
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=128 * 1024,
+        max_request_size=2 * 1024 * 1024,
+        request_timeout_ms=20_000,
+        retry_backoff_ms=50,
+        partitioner=partition,
+        metadata_max_age_ms=30_000,
+    )
+
+
+class Relay:
+    """The relay of one database."""
+
+    def __init__(self, service: str, url: str, bootstrap: str) -> None:
+        self._service = service
+        self._url = url
+        self._bootstrap = bootstrap
+        self._wake = asyncio.Event()
+        self._heard = time.monotonic()
+
+    def stalled(self) -> str | None:
+        """What is wrong when the relay's loop has not turned for a minute."""
+        return None if time.monotonic() - self._heard < 60 else f"the relay of {self._service} stands still"
+
+    async def run(self) -> None:
+        """Relay for ever; what fails is tried again."""
+        while True:
+            try:
+                await self._session()
+            except (KafkaError, *UNREACHABLE) as error:
+                _log.warning("relay interrupted", extra={"service": self._service, "cause": type(error).__name__})
+            self._heard = time.monotonic()
+            await asyncio.sleep(0.2)
+
+    async def _session(self) -> None:
+        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=30)
+        try:
+            await self._locked(connection)
+            await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
+            async with contextlib.AsyncExitStack() as stack:
+                sender = producer(self._bootstrap)
+                await sender.start()
+                stack.push_async_callback(sender.stop)
+                await self._drain_for_ever(connection, sender)
+        finally:
+            with contextlib.suppress(*UNREACHABLE):
+                await connection.close(timeout=1)
+
+    async def _locked(self, connection: Connection) -> None:
+        """Wait for the turn: the relay that holds the lock works, the others stand by."""
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            self._heard = time.monotonic()
+            await asyncio.sleep(_STANDBY_SECONDS)
+
+    async def _drain_for_ever(self, connection: Connection, sender: AIOKafkaProducer) -> None:
+        while True:
+            self._wake.clear()
+            self._heard = time.monotonic()
+            await self._drain(connection, sender)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+
+    async def _drain(self, connection: Connection, sender: AIOKafkaProducer) -> None:
+        """Send until the outbox is empty, reading the next batch while one is on its way."""
+        rows = await connection.fetch(_FIRST, BATCH)
+        while rows:
+            self._heard = time.monotonic()
+            ids = [row["id"] for row in rows]
+            sending = asyncio.ensure_future(self._send(sender, rows))
+            following: list[asyncpg.Record] = []
+            try:
+                if len(rows) == BATCH:
+                    following = await connection.fetch(_CLAIM, BATCH, ids)
+            finally:
+                await sending
+            await connection.execute(_DELETE, ids)
+            _sent.add(len(ids), {"service": self._service})
+            # What was read ahead may lack an id that was drawn earlier and committed since; but then no later event of
+            # its key can have been read, for a key's writers wait for one another before they draw.
+            rows = following or await connection.fetch(_FIRST, BATCH)
+
+    async def _send(self, sender: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
+        acknowledgements = []
+        for row in rows:
+            headers = decode_headers(row["headers"])
+            if row["topic"][:4] != "dlq.":
+                headers.append(("ce_sequence", b"%d" % row["id"]))
+            traceparent = _traceparent(headers)
+            with telemetry.event_span(f"relay {row['topic']}", traceparent):
+                if traceparent:
+                    headers = _with_current_trace(headers)
+                acknowledgements.append(
+                    await sender.send(row["topic"], row["value"], row["key"].encode(), headers=headers)
+                )
+        await asyncio.gather(*acknowledgements)
+
+
+def _traceparent(headers: Sequence[tuple[str, bytes]]) -> str | None:
+    return next((value.decode() for name, value in headers if name == "traceparent"), None)
+
+
+def _with_current_trace(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    current = telemetry.current_traceparent()
+    kept = [header for header in headers if header[0] != "traceparent"]
+    return [*kept, ("traceparent", current.encode())] if current else kept

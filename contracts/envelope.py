@@ -1,0 +1,134 @@
+"""The envelope of every event: CloudEvents 1.0 in Kafka's binary mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import ClassVar
+
+import uuid_utils.compat as uuid_utils
+from pydantic import BaseModel, ConfigDict
+
+Header = tuple[str, bytes]
+
+
+class Audience(StrEnum):
+    """Who an event is visible to; an event has one audience and none sees another's."""
+
+    PUPILS = "pupils"
+    GUARDIANS = "guardians"
+    STAFF = "staff"
+
+
+class Contract(BaseModel):
+    """Base of every published model: frozen, strict types, unknown fields refused when we produce."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_temporal="iso8601")
+
+
+class Event(Contract):
+    """A fact in the past tense; `TYPE` is its CloudEvents type and never changes meaning."""
+
+    TYPE: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The CloudEvents attributes of one event.
+
+    `key` is the Kafka record key: the entity within which order matters. `sequence` (the outbox id) grows per
+    source and key; the relay sets it. `directory_position` is how far the writer's replica of the directory
+    had come when it decided. `audience` and `uai` let consumers filter without parsing the body.
+    """
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    key: str
+    time: datetime
+    uai: str | None = None
+    audience: str | None = None
+    directory_position: int | None = None
+    sequence: int | None = None
+    traceparent: str | None = None
+    replay: bool = False
+
+
+class BadEnvelope(ValueError):
+    """A record whose headers are not those of one of our events; the message names the attribute."""
+
+
+def new_id() -> str:
+    """A fresh event or entity id: UUIDv7 (RFC 9562), so that ids sort by time."""
+    return str(uuid_utils.uuid7())
+
+
+def schema_path(event_type: str) -> str:
+    """Where the gateway serves the JSON Schema of a type; the value of `ce_dataschema`."""
+    return f"/v1/schemas/{event_type}"
+
+
+_OPTIONAL = (("ce_uai", "uai"), ("ce_audience", "audience"), ("traceparent", "traceparent"))
+
+
+def to_headers(envelope: Envelope) -> list[Header]:
+    """The Kafka headers of an event (CloudEvents Kafka binding, section 3.2)."""
+    headers: list[Header] = [
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", envelope.id.encode()),
+        ("ce_type", envelope.type.encode()),
+        ("ce_source", envelope.source.encode()),
+        ("ce_subject", envelope.subject.encode()),
+        ("ce_time", envelope.time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("ce_dataschema", schema_path(envelope.type).encode()),
+    ]
+    for name, attribute in _OPTIONAL:
+        value = getattr(envelope, attribute)
+        if value is not None:
+            headers.append((name, value.encode()))
+    if envelope.directory_position is not None:
+        headers.append(("ce_directoryposition", b"%d" % envelope.directory_position))
+    if envelope.sequence is not None:
+        headers.append(("ce_sequence", b"%d" % envelope.sequence))
+    if envelope.replay:
+        headers.append(("ce_replay", b"true"))
+    return headers
+
+
+def from_headers(headers: Iterable[Header] | Sequence[Header], key: bytes | None) -> Envelope:
+    """Read the envelope of a consumed record; raises `BadEnvelope` naming what is missing or malformed."""
+    try:
+        found = {name: value.decode() for name, value in headers}
+        return Envelope(
+            id=found["ce_id"],
+            type=found["ce_type"],
+            source=found["ce_source"],
+            subject=found["ce_subject"],
+            key=(key or b"").decode(),
+            time=_time(found["ce_time"]),
+            uai=found.get("ce_uai"),
+            audience=found.get("ce_audience"),
+            directory_position=_integer(found.get("ce_directoryposition")),
+            sequence=_integer(found.get("ce_sequence")),
+            traceparent=found.get("traceparent"),
+            replay=found.get("ce_replay") == "true",
+        )
+    except KeyError as missing:
+        raise BadEnvelope(f"header {missing.args[0]} is missing") from missing
+    except ValueError as malformed:
+        raise BadEnvelope(f"a header or the key is malformed: {type(malformed).__name__}") from malformed
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("ce_time has no offset")
+    return time
+
+
+def _integer(text: str | None) -> int | None:
+    return None if text is None else int(text)

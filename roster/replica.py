@@ -1,0 +1,76 @@
+"""Keeping the replica: the directory topic consumed in batches; a document that cannot be read stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import KafkaMessage
+
+from chassis import telemetry
+from chassis.consumer import Inbox, Received, subscribe
+from chassis.database import UNREACHABLE, Connection, Database
+from chassis.health import Health
+from contracts.directory import BEAT_KEY, TOPIC
+from roster import store
+from roster.facts import Facts, parse
+
+ROSTER = ("roster", Path(__file__).parent / "migrations")
+"""The roster's tables: a component of the database of each service that decides."""
+
+STALE_SECONDS = 60
+"""A replica that has heard nothing for so long is not to be sent by; the directory beats every 5 s."""
+
+
+async def apply(connection: Connection, events: Sequence[Received]) -> None:
+    """Bring the replica up to these events; of several states of one document the last counts."""
+    documents: dict[str, tuple[int, Facts | None]] = {}
+    reached = 0
+    for event in events:
+        sequence = event.envelope.sequence or 0
+        reached = max(reached, sequence)
+        if event.envelope.key != BEAT_KEY:
+            facts = None if event.value is None else parse(event.envelope.key, event.value)
+            documents[event.envelope.key] = (sequence, facts)
+    if documents:
+        await store.replace_documents(connection, documents)
+    await store.advance(connection, reached)
+
+
+class Roster:
+    """The replica of one service, with what its health says of it."""
+
+    def __init__(self, database: Database, service: str) -> None:
+        self._database = database
+        self._inbox = Inbox(database, service=service, consumer=f"{service}-roster", parks=False)
+        self._group = f"{service}-roster"
+        self.age = float("inf")
+        telemetry.gauge("preau_roster_age_seconds", "Seconds since the directory was heard of", lambda: self.age)
+
+    def subscribe(self, broker: KafkaBroker) -> None:
+        """Have the broker feed this replica."""
+
+        @subscribe(broker, TOPIC, group=self._group, max_records=2000)  # type: ignore[untyped-decorator]
+        async def on_directory(message: KafkaMessage) -> None:
+            await self._inbox.receive(message, apply)
+
+    def watch(self, health: Health, *, stale_is_unready: bool = False) -> None:
+        """Report a replica that stands still; one that is merely stale too, where what is sent rests on it."""
+        self._inbox.watch(health)
+        if stale_is_unready:
+            health.ready("roster", self.stale)
+
+    def stale(self) -> str | None:
+        """What is wrong when the directory has not been heard of for a minute."""
+        return None if self.age <= STALE_SECONDS else f"the directory was last heard of {self.age:.0f} s ago"
+
+    async def measure(self, every: float = 2.0) -> None:
+        """Follow the replica's age for ever; several processes share one replica, so the database tells it."""
+        while True:
+            with contextlib.suppress(*UNREACHABLE):
+                async with self._database.connection() as connection:
+                    self.age = await store.age_seconds(connection)
+            await asyncio.sleep(every)

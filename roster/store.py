@@ -1,0 +1,175 @@
+"""Every SQL statement of the roster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from chassis.database import Connection
+from contracts.directory import group_key, person_key, school_key
+from roster.facts import Facts, GroupFacts, PersonFacts, SchoolFacts, parse
+from roster.scopes import DatedScope, from_facts, held
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderScopes:
+    """What a person may see as of `position` of the directory: scopes by the key of the document they come from."""
+
+    position: int
+    by_key: dict[str, tuple[DatedScope, ...]]
+    schools: Mapping[str, SchoolFacts]
+
+    def held(self, now: datetime) -> frozenset[str]:
+        """The scopes, as text, that hold at this moment."""
+        return held((scope for scopes in self.by_key.values() for scope in scopes), self.schools, now)
+
+
+async def position(connection: Connection) -> int:
+    """How far the replica has come in the directory's total order."""
+    found: int = await connection.fetchval("SELECT position FROM roster_state")
+    return found
+
+
+async def age_seconds(connection: Connection) -> float:
+    """Seconds since the replica last heard of the directory, by the database's clock; at most a day."""
+    age: float = await connection.fetchval(
+        "SELECT least(86400, extract(epoch FROM clock_timestamp() - greatest(heard_at, '2000-01-01')))::float8"
+        " FROM roster_state"
+    )
+    return age
+
+
+async def facts(connection: Connection, keys: Iterable[str]) -> dict[str, Facts]:
+    """The facts under these record keys; keys the replica does not hold are absent."""
+    rows = await connection.fetch(
+        "SELECT key, facts FROM roster_documents WHERE key = ANY($1::text[])", list(set(keys))
+    )
+    return _parsed((row["key"], row["facts"]) for row in rows)
+
+
+def _parsed(rows: Iterable[tuple[str, str]]) -> dict[str, Facts]:
+    found = ((key, parse(key, text)) for key, text in rows)
+    return {key: one for key, one in found if one is not None}
+
+
+async def person(connection: Connection, person: UUID) -> PersonFacts | None:
+    """One person."""
+    found = (await facts(connection, [person_key(person)])).get(person_key(person))
+    return found if isinstance(found, PersonFacts) else None
+
+
+async def group(connection: Connection, group: UUID) -> GroupFacts | None:
+    """One group."""
+    found = (await facts(connection, [group_key(group)])).get(group_key(group))
+    return found if isinstance(found, GroupFacts) else None
+
+
+async def school(connection: Connection, uai: str) -> SchoolFacts | None:
+    """One school."""
+    found = (await facts(connection, [school_key(uai)])).get(school_key(uai))
+    return found if isinstance(found, SchoolFacts) else None
+
+
+async def members(connection: Connection, group: UUID, day: date) -> set[UUID]:
+    """The pupils who belong to a group on a day."""
+    rows = await connection.fetch(
+        "SELECT pupil FROM roster_memberships WHERE group_id = $1"
+        " AND (starts IS NULL OR starts <= $2) AND (ends IS NULL OR ends > $2)",
+        group,
+        day,
+    )
+    return {row["pupil"] for row in rows}
+
+
+async def schools(connection: Connection) -> dict[str, SchoolFacts]:
+    """Every school."""
+    rows = await connection.fetch("SELECT key, facts FROM roster_documents WHERE key LIKE 'schools/%'")
+    found = _parsed((row["key"], row["facts"]) for row in rows)
+    return {one.uai: one for one in found.values() if isinstance(one, SchoolFacts)}
+
+
+_MENTIONING = """
+    SELECT s.position, d.key, d.facts
+    FROM roster_state s
+    LEFT JOIN roster_documents d
+        ON d.key = $2 OR d.key IN (SELECT key FROM roster_mentions WHERE person = $1)
+"""
+_SCHOOLS_OF = "SELECT key, facts FROM roster_documents WHERE key = ANY($1::text[])"
+
+
+async def read_scopes(connection: Connection, person: UUID) -> ReaderScopes:
+    """What a person may see, as of the position that the answer carries (one snapshot)."""
+    rows = await connection.fetch(_MENTIONING, person, person_key(person))
+    found = _parsed((row["key"], row["facts"]) for row in rows if row["key"] is not None)
+    keys = {school_key(uai) for one in found.values() for uai in _schools_named(one)}
+    school_rows = await connection.fetch(_SCHOOLS_OF, list(keys))
+    named = _parsed((row["key"], row["facts"]) for row in school_rows).values()
+    by_uai = {one.uai: one for one in named if isinstance(one, SchoolFacts)}
+    by_key = {key: from_facts(one, person, by_uai) for key, one in found.items()}
+    return ReaderScopes(rows[0]["position"], by_key, by_uai)
+
+
+def _schools_named(one: Facts) -> set[str]:
+    if isinstance(one, PersonFacts):
+        return {role.uai for role in one.roles} | {member.uai for member in one.memberships}
+    return {one.uai}
+
+
+_PUT = """
+    INSERT INTO roster_documents AS known (key, sequence, facts)
+    SELECT key, sequence, facts::jsonb FROM unnest($1::text[], $2::bigint[], $3::text[]) AS new (key, sequence, facts)
+    ON CONFLICT (key) DO UPDATE SET sequence = excluded.sequence, facts = excluded.facts
+"""
+
+
+async def replace_documents(connection: Connection, documents: Mapping[str, tuple[int, Facts | None]]) -> None:
+    """Make these documents (sequence and facts; None removes) the state of their keys."""
+    keys = list(documents)
+    await connection.execute("DELETE FROM roster_mentions WHERE key = ANY($1::text[])", keys)
+    await connection.execute(
+        "DELETE FROM roster_memberships WHERE pupil = ANY($1::uuid[])",
+        [UUID(key.removeprefix("people/")) for key in keys if key.startswith("people/")],
+    )
+    await connection.execute(
+        "DELETE FROM roster_documents WHERE key = ANY($1::text[])", [k for k, (_, one) in documents.items() if not one]
+    )
+    present = [(key, sequence, one) for key, (sequence, one) in documents.items() if one is not None]
+    texts = [one.model_dump_json() for _, _, one in present]
+    await connection.execute(_PUT, [key for key, _, _ in present], [sequence for _, sequence, _ in present], texts)
+    await _index(connection, {key: one for key, _, one in present})
+
+
+async def _index(connection: Connection, documents: Mapping[str, Facts]) -> None:
+    mentions = sorted({(person, key) for key, one in documents.items() for person in _mentioned(one)})
+    await connection.execute(
+        "INSERT INTO roster_mentions (person, key) SELECT * FROM unnest($1::uuid[], $2::text[])",
+        [person for person, _ in mentions],
+        [key for _, key in mentions],
+    )
+    people = [one for one in documents.values() if isinstance(one, PersonFacts) and not one.ended]
+    members = [(one.id, member) for one in people for member in one.memberships]
+    await connection.execute(
+        "INSERT INTO roster_memberships (pupil, group_id, starts, ends)"
+        " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])",
+        [pupil for pupil, _ in members],
+        [member.group for _, member in members],
+        [member.starts for _, member in members],
+        [member.ends for _, member in members],
+    )
+
+
+def _mentioned(one: Facts) -> set[UUID]:
+    if isinstance(one, PersonFacts):
+        return {link.person for link in one.guardians}
+    if isinstance(one, GroupFacts):
+        return {teaching.person for teaching in one.teachers}
+    return set()
+
+
+async def advance(connection: Connection, sequence: int) -> None:
+    """Remember that the replica has heard of the directory now, and come as far as `sequence`."""
+    await connection.execute(
+        "UPDATE roster_state SET position = greatest(position, $1), heard_at = clock_timestamp()", sequence
+    )

@@ -1,0 +1,89 @@
+"""Fixtures every test may use: one real PostgreSQL and one real Kafka a session, a fresh database a test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from chassis.database import Database
+from chassis.migrations import CHASSIS, migrate
+from chassis.settings import DatabaseSettings
+from infra.local.home import Home
+from infra.local.kafka import Kafka
+from infra.local.postgres import Postgres
+from roster.replica import ROSTER
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home of its own for the servers of the session."""
+    home = Home(tmp_path_factory.mktemp("préau home"))
+    home.create()
+    return home
+
+
+@pytest.fixture(scope="session")
+def postgres(home: Home) -> Iterator[Postgres]:
+    """A running PostgreSQL."""
+    server = Postgres(home)
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(home: Home) -> Iterator[Kafka]:
+    """A running Kafka without topics."""
+    server = Kafka(home)
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic name no other test uses."""
+    return f"topic-{next(_numbers)}"
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    name = f"test_{next(_numbers)}"
+    admin = postgres.url()
+    asyncio.run(_run(admin, f"CREATE DATABASE {name}"))
+    yield postgres.url(database=name)
+    asyncio.run(_run(admin, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _run(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def open_database(url: str, *components: tuple[str, Path], pool_size: int = 8) -> Database:
+    """A migrated, open database with the chassis' tables and those of the components given."""
+    await migrate(url, [CHASSIS, *components])
+    database = Database(DatabaseSettings.model_validate({"database_url": url, "pool_size": pool_size}))
+    await database.open()
+    return database
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A database with the tables of chassis and roster."""
+    opened = await open_database(database_url, ROSTER)
+    yield opened
+    await opened.close()
