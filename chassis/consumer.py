@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -28,7 +28,7 @@ from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 
-Record = ConsumerRecord[bytes | None, bytes | None]
+Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
@@ -57,11 +57,11 @@ class PatientConsumer(AIOKafkaConsumer):
         super().__init__(*topics, **options)
         self.polled = time.monotonic()
 
-    async def getmany(self, *partitions: Any, timeout_ms: int = 0, max_records: int | None = None) -> Any:
+    async def getmany(self, *partitions: Any, timeout_ms: int = 1000, max_records: int | None = None) -> Any:
         """Wait for records. FastStream sleeps after an empty poll, which would delay what arrives meanwhile."""
         while True:
             self.polled = time.monotonic()
-            found = await super().getmany(*partitions, timeout_ms=1000, max_records=max_records)
+            found = await super().getmany(*partitions, timeout_ms=max(timeout_ms, 1000), max_records=max_records)
             if found:
                 return found
 
@@ -116,24 +116,32 @@ async def _itself(message: KafkaMessage) -> KafkaMessage:
     return message
 
 
-class Inbox:
-    """What stands between a subscriber and its effect; one for each (service, consumer).
+class Consumption:
+    """What is known of one consumer in this process: when it polled, how far it came, what it parked."""
 
-    With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late.
-    """
-
-    def __init__(self, database: Database, *, service: str, consumer: str, parks: bool = True) -> None:
-        self._database = database
-        self._service = service
-        self._consumer = consumer
+    def __init__(self, consumer: str) -> None:
+        self.consumer = consumer
+        self.parked = 0
+        self.stopped_by: str | None = None
         self._stream: PatientConsumer | None = None
         self._done: dict[TopicPartition, int] = {}
-        self._parks = parks
-        self._stopped_by: str | None = None
         telemetry.gauge("preau_consumer_lag", "Records not yet consumed", self.lag, consumer=consumer)
-        telemetry.gauge("preau_parked_keys", "Keys in the dead-letter topic", self._parked_count, consumer=consumer)
-        self._parked = 0
+        telemetry.gauge("preau_parked_keys", "Keys in the dead-letter topic", lambda: self.parked, consumer=consumer)
+
+    def began(self, message: KafkaMessage) -> tuple[Record, ...]:
+        """A batch came in; returns its records."""
+        assert isinstance(message.raw_message, tuple)
+        self._stream = message.consumer  # type: ignore[assignment]
+        return message.raw_message
+
+    def done(self, records: Sequence[Record]) -> None:
+        """A batch has had its effect."""
+        self._done |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+
+    def alive(self) -> None:
+        """The consumer is waiting for something outside, and not stuck."""
+        if self._stream:
+            self._stream.polled = time.monotonic()
 
     def lag(self) -> float:
         """Records of this process's partitions whose effect is not committed yet."""
@@ -142,38 +150,50 @@ class Inbox:
         ends = {partition: self._stream.highwater(partition) for partition in self._stream.assignment()}
         return sum(max(0, (end or 0) - self._done.get(partition, end or 0)) for partition, end in ends.items())
 
-    def _parked_count(self) -> float:
-        return self._parked
-
     def watch(self, health: Health) -> None:
-        """Report a consumer that no longer polls as not live."""
+        """Report a consumer that no longer polls as not live, one that an event stopped as not ready."""
 
         def stalled() -> str | None:
             if self._stream is None or time.monotonic() - self._stream.polled < _STALLED_SECONDS:
                 return None
-            return f"{self._consumer} has not polled for {_STALLED_SECONDS} s"
+            return f"{self.consumer} has not polled for {_STALLED_SECONDS} s"
 
-        health.live(f"consumer {self._consumer}", stalled)
-        health.ready(f"consumer {self._consumer}", lambda: self._stopped_by)
+        health.live(f"consumer {self.consumer}", stalled)
+        health.ready(f"consumer {self.consumer}", lambda: self.stopped_by)
+
+
+class Inbox:
+    """What stands between a subscriber and its effect; one for each (service, consumer).
+
+    With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
+    on, wrong is worse than late.
+    """
+
+    def __init__(self, database: Database, *, service: str, consumer: str, parks: bool = True) -> None:
+        self.consumption = Consumption(consumer)
+        self._database = database
+        self._service = service
+        self._consumer = consumer
+        self._parks = parks
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
-        records = message.raw_message
-        assert isinstance(records, tuple)
-        self._stream = message.consumer  # type: ignore[assignment]
+        records = self.consumption.began(message)
         try:
-            await self._effect(_decode(records), handle)
+            await self._effect(decode(records), handle)
         except Exception:
             # FastStream would go on with the next batch, whose offsets would cover this one.
             _log.exception("consumer cannot go on", extra={"consumer": self._consumer})
             signal.raise_signal(signal.SIGTERM)
             await asyncio.Event().wait()
-        self._done |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        self.consumption.done(records)
         await commit(message)
 
-    async def _effect(self, batch: _Batch, handle: Handler) -> None:
+    async def _effect(self, batch: Batch, handle: Handler) -> None:
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
+        if not batch.events:
+            return
         try:
             await self._until_reachable(batch.events, handle)
         except Exception as error:
@@ -187,7 +207,7 @@ class Inbox:
         while True:
             try:
                 await self._until_reachable([event], handle)
-                self._stopped_by = None
+                self.consumption.stopped_by = None
                 return
             except Exception as error:
                 reason = type(error).__name__
@@ -202,9 +222,8 @@ class Inbox:
         await self._park(event, reason)
 
     def _stop(self, event: Received, reason: str) -> None:
-        self._stopped_by = f"stopped by event {event.envelope.id}: {reason}"
-        if self._stream:
-            self._stream.polled = time.monotonic()
+        self.consumption.stopped_by = f"stopped by event {event.envelope.id}: {reason}"
+        self.consumption.alive()
 
     async def _park(self, event: Received, reason: str) -> None:
         while not self._parks:
@@ -230,15 +249,14 @@ class Inbox:
                 return
             except UNREACHABLE as error:
                 _log.warning("infrastructure unavailable, trying again", extra=self._about(error))
-                if self._stream:
-                    self._stream.polled = time.monotonic()
+                self.consumption.alive()
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2)
 
     async def _once(self, events: Sequence[Received], handle: Handler) -> None:
         async with self._database.transaction() as connection:
             parked = await parking.parked_keys(connection, self._consumer)
-            self._parked = len(parked)
+            self.consumption.parked = len(parked)
             follow = [e for e in events if (e.envelope.source, e.envelope.key) in parked] if parked else []
             free = [e for e in events if (e.envelope.source, e.envelope.key) not in parked] if parked else events
             fresh = await repeats.only_new(connection, self._consumer, free)
@@ -260,13 +278,16 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class Batch:
+    """Records as events, those that are none of ours apart."""
+
     events: list[Received]
     undecodable: list[Received]
 
 
-def _decode(records: Iterable[Record]) -> _Batch:
-    batch = _Batch([], [])
+def decode(records: Iterable[Record]) -> Batch:
+    """Read the envelopes of a batch."""
+    batch = Batch([], [])
     for record in records:
         try:
             batch.events.append(Received(from_headers(record.headers, record.key), record.value, record))
@@ -288,6 +309,27 @@ async def commit(message: KafkaMessage) -> None:
         await message.ack()
     except (CommitFailedError, IllegalStateError, KafkaError) as error:
         _log.info("offsets not committed", extra={"cause": type(error).__name__})
+
+
+async def keep_running(source: KafkaBroker, health: Health) -> None:
+    """Start a broker's subscribers, however long Kafka takes to be there, and stop them when cancelled.
+
+    Writes are answered meanwhile: a service needs Kafka to hear and to be heard, not to decide.
+    """
+    up = False
+    health.ready("consumers", lambda: None if up else "Kafka has not been reached yet")
+    try:
+        while not up:
+            try:
+                await start(source)
+                up = True
+            except (KafkaError, OSError) as error:
+                _log.warning("Kafka not reached, trying again", extra={"cause": type(error).__name__})
+                await source.stop()
+                await asyncio.sleep(0.5)
+        await asyncio.Event().wait()
+    finally:
+        await source.stop()
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ UNREACHABLE = (
 """Errors of the infrastructure: what failed was not the data, so the same work may succeed later."""
 
 
-class _LeanConnection(asyncpg.Connection):  # type: ignore[type-arg]
+class _LeanConnection(asyncpg.Connection):
     """A connection whose return to the pool costs no round trip: nothing here leaves session state behind."""
 
     def get_reset_query(self) -> str:

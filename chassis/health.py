@@ -62,6 +62,4 @@ def admin_app(health: Health) -> Starlette:
     async def measured(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(
-        routes=[Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", measured)]
-    )
+    return Starlette(routes=[Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", measured)])

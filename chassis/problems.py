@@ -89,8 +89,20 @@ def busy(detail: str, retry_after: int = 1) -> Problem:
     return Problem(503, "unavailable", "Not available right now", detail=detail, headers=headers)
 
 
-_TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413: "The body is too large", 415: "Unsupported media type"}
-_CODES = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "body-too-large", 415: "unsupported-media-type"}
+_TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "The body is too large",
+    415: "Unsupported media type",
+}
+_CODES = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-too-large",
+    415: "unsupported-media-type",
+}
 
 
 def install(app: FastAPI) -> None:

@@ -92,7 +92,7 @@ class Process:
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[sock]), name=f"http-{sock.getsockname()[1]}")
         task.add_done_callback(self._ended)
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event for it
             await asyncio.sleep(0.005)
 
         async def stop() -> None:

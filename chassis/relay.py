@@ -41,7 +41,7 @@ def _hash(key: bytes) -> int:
     return int(murmur2(key)) & 0x7FFFFFFF
 
 
-def partition(key: bytes | None, everything: Sequence[int], available: Sequence[int]) -> int:
+def partition(key: bytes | None, everything: Sequence[int], _: Sequence[int]) -> int:
     """Kafka's own partitioner with its hash remembered per key: in pure Python it costs more than the send."""
     return everything[_hash(key or b"") % len(everything)]
 

@@ -18,7 +18,7 @@ class RelaySettings(ProcessSettings, KafkaSettings):
 
 def main() -> None:
     """Run the relay."""
-    settings = RelaySettings()  # type: ignore[call-arg]
+    settings = RelaySettings()
 
     async def compose(process: Process) -> None:
         for service, url in settings.relay_databases.items():

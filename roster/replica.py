@@ -59,7 +59,7 @@ class Roster:
 
     def watch(self, health: Health, *, stale_is_unready: bool = False) -> None:
         """Report a replica that stands still; one that is merely stale too, where what is sent rests on it."""
-        self._inbox.watch(health)
+        self._inbox.consumption.watch(health)
         if stale_is_unready:
             health.ready("roster", self.stale)
 

@@ -51,7 +51,7 @@ def from_facts(facts: Facts, person: UUID, schools: Schools) -> tuple[DatedScope
     if isinstance(facts, GroupFacts):
         return tuple(_of_group(facts, person))
     if isinstance(facts, PersonFacts) and not facts.ended:
-        return tuple((*_of_own(facts, person), *_of_links(facts, person, schools)))
+        return (*_of_own(facts, person), *_of_links(facts, person, schools))
     return ()
 
 

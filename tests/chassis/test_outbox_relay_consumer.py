@@ -16,7 +16,9 @@ from chassis.consumer import Inbox, Received
 from chassis.database import Connection, Database
 from chassis.outbox import OutboxWaker, lock_keys, outgoing
 from chassis.relay import Relay
+from chassis.repeats import only_new
 from contracts.directory import Beat
+from contracts.envelope import Envelope
 from infra.local.kafka import Kafka
 
 
@@ -134,9 +136,6 @@ async def test_a_resent_event_is_dropped_and_a_poison_one_parks_its_key_alone(
 
 @pytest.mark.parametrize("again", [1, 5])
 async def test_the_same_batch_again_has_no_effect(database: Database, again: int) -> None:
-    from chassis.repeats import only_new
-    from contracts.envelope import Envelope
-
     def event(sequence: int, key: str) -> Received:
         made = outgoing("t", Beat(), source="/s", key=key).envelope
         envelope = Envelope(**{**{f: getattr(made, f) for f in made.__slots__}, "sequence": sequence})

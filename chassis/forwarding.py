@@ -1,0 +1,172 @@
+"""Forwarding: a topic's events turned into another topic's, at least once, in order per key, without a database on the way.
+
+A repeat carries the sequence of its cause, so every reader of the second topic knows it as one. A poison event parks its
+key as in an inbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from faststream.kafka.message import KafkaMessage
+
+from chassis import parking, telemetry
+from chassis.consumer import Consumption, Received, Record, commit, decode
+from chassis.database import UNREACHABLE, Database
+from chassis.outbox import Outgoing
+from chassis.relay import producer
+from contracts.envelope import to_headers
+
+Turn = Callable[[Received], Outgoing | None]
+"""What an event becomes; None for nothing; an exception means poison."""
+
+_KNOWN = 500_000
+_PARKED_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+_forwarded = telemetry.meter.create_counter("preau_forwarded_events", description="Events put on the second topic")
+
+
+class Forwarder:
+    """Turns what it receives into another topic's records and sends them."""
+
+    def __init__(self, database: Database, bootstrap: str, *, service: str, consumer: str, turn: Turn) -> None:
+        self.consumption = Consumption(consumer)
+        self._database = database
+        self._bootstrap = bootstrap
+        self._service = service
+        self._consumer = consumer
+        self._turn = turn
+        self._producer: AIOKafkaProducer | None = None
+        self._sequences: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._parked: set[tuple[str, str]] = set()
+        self._parked_read = float("-inf")
+
+    async def stop(self) -> None:
+        """Stop sending."""
+        sender, self._producer = self._producer, None
+        if sender:
+            await sender.stop()
+
+    async def receive(self, message: KafkaMessage) -> None:
+        """Forward a batch, then commit its offsets."""
+        records = self.consumption.began(message)
+        try:
+            await self._forward(records)
+        except Exception:
+            _log.exception("forwarder cannot go on", extra={"consumer": self._consumer})
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.Event().wait()
+        self.consumption.done(records)
+        await commit(message)
+
+    async def _forward(self, records: Sequence[Record]) -> None:
+        batch = decode(records)
+        await self._read_parked()
+        for dead in batch.undecodable:
+            await self._park(dead, "envelope")
+        turned: list[tuple[Received, Outgoing]] = []
+        for event in batch.events:
+            if not self._is_new(event):
+                continue
+            made = await self._turned(event)
+            if made is not None:
+                turned.append((event, made))
+        await self._send(turned)
+        for event in batch.events:
+            self._remember(event)
+
+    def _is_new(self, event: Received) -> bool:
+        sequence = event.envelope.sequence
+        return sequence is None or sequence > self._sequences.get((event.envelope.source, event.envelope.key), -1)
+
+    def _remember(self, event: Received) -> None:
+        name, sequence = (event.envelope.source, event.envelope.key), event.envelope.sequence
+        if sequence is None or name in self._parked:
+            return
+        self._sequences[name] = max(sequence, self._sequences.pop(name, -1))
+        if len(self._sequences) > _KNOWN:
+            self._sequences.popitem(last=False)
+
+    async def _turned(self, event: Received) -> Outgoing | None:
+        if (event.envelope.source, event.envelope.key) in self._parked:
+            await self._park(event, "follows a parked event")
+            return None
+        try:
+            return self._turn(event)
+        except Exception as error:
+            await self._park(event, type(error).__name__)
+            return None
+
+    async def _send(self, turned: Sequence[tuple[Received, Outgoing]]) -> None:
+        """Send all and await all acknowledgements; whatever fails, the whole batch is sent again, in order."""
+        while turned:
+            try:
+                sender = await self._started()
+                acknowledgements = []
+                for event, made in turned:
+                    with telemetry.event_span(f"forward {made.topic}", event.envelope.traceparent):
+                        headers = to_headers(made.envelope)
+                        key = made.envelope.key.encode()
+                        sending = await sender.send(made.topic, made.value, key, headers=headers)
+                        acknowledgements.append(sending)
+                await asyncio.gather(*acknowledgements)
+                _forwarded.add(len(turned), {"consumer": self._consumer})
+                return
+            except (KafkaError, OSError) as error:
+                _log.warning(
+                    "not sent, trying again", extra={"consumer": self._consumer, "cause": type(error).__name__}
+                )
+                self.consumption.alive()
+                await self._drop_producer()
+                await asyncio.sleep(0.2)
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            fresh = producer(self._bootstrap)
+            try:
+                await fresh.start()
+            except BaseException:
+                await fresh.stop()
+                raise
+            self._producer = fresh
+        return self._producer
+
+    async def _drop_producer(self) -> None:
+        # After a fatal error an idempotent producer refuses everything, so a fresh one takes its place.
+        try:
+            await self.stop()
+        except (KafkaError, OSError):
+            _log.info("producer dropped", extra={"consumer": self._consumer})
+
+    async def _read_parked(self) -> None:
+        if time.monotonic() - self._parked_read < _PARKED_SECONDS:
+            return
+        try:
+            async with self._database.connection() as connection:
+                self._parked = await parking.parked_keys(connection, self._consumer)
+        except UNREACHABLE:
+            # What is known of parked keys goes on to hold; an event of a key that is not parked needs no database.
+            _log.warning("parked keys not read", extra={"consumer": self._consumer})
+        self._parked_read = time.monotonic()
+        self.consumption.parked = len(self._parked)
+
+    async def _park(self, event: Received, reason: str) -> None:
+        _log.error("key parked", extra={"consumer": self._consumer, "event": event.envelope.id, "reason": reason})
+        pause = 0.05
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    await parking.park(connection, self._service, self._consumer, event, reason)
+                self._parked.add((event.envelope.source, event.envelope.key))
+                return
+            except UNREACHABLE:
+                self.consumption.alive()
+                await asyncio.sleep(pause)
+                pause = min(2, pause * 2)

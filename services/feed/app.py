@@ -1,0 +1,57 @@
+"""The feed service, composed: projector, history, roster, HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from chassis import audit, consumer
+from chassis.consumer import Inbox
+from chassis.cursor import Cursors
+from chassis.database import Database
+from chassis.forwarding import Forwarder
+from chassis.http import create_app
+from chassis.identity import TokenVerifier
+from chassis.migrations import CHASSIS, migrate
+from chassis.outbox import OutboxWaker
+from chassis.process import Process, run
+from chassis.settings import pem
+from roster.replica import ROSTER, Roster
+from services.feed import api, consumers, usecases
+from services.feed.settings import FeedSettings
+
+MIGRATIONS = ("feed", Path(__file__).parent / "migrations")
+
+
+async def compose(process: Process, settings: FeedSettings) -> None:
+    """Start the service's parts in order."""
+    await migrate(settings.direct_url(), [CHASSIS, ROSTER, MIGRATIONS])
+    database = Database(settings)
+    await process.part(database.open(), database.close)
+    waker = OutboxWaker(database)
+    await process.part(waker.start(), waker.stop)
+    forwarder = Forwarder(database, settings.kafka, service="feed", consumer="feed-projector", turn=usecases.turn)
+    await process.part(asyncio.sleep(0), forwarder.stop)
+    inbox = Inbox(database, service="feed", consumer="feed-history")
+    roster = Roster(database, "feed")
+    broker = consumer.broker(settings.kafka)
+    consumers.project(broker, forwarder)
+    consumers.keep(broker, inbox, settings.feed_generation)
+    roster.subscribe(broker)
+    forwarder.consumption.watch(process.health)
+    inbox.consumption.watch(process.health)
+    roster.watch(process.health)
+    process.background("roster age", roster.measure())
+    process.background("consumers", consumer.keep_running(broker, process.health))
+    app = create_app("feed", settings, TokenVerifier(pem(settings.token_public_key), "feed"))
+    cursors = Cursors(settings.cursor_secret.get_secret_value().encode())
+    app.state.feed = api.Feed(database, cursors, settings.feed_generation)
+    audit.audit_refusals(app, database)
+    app.include_router(api.router)
+    await process.serve(app, settings)
+
+
+def main() -> None:
+    """Run the feed service."""
+    settings = FeedSettings()
+    run("feed", settings, lambda process: compose(process, settings))

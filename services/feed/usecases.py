@@ -1,0 +1,124 @@
+"""What the feed service does: keep the history, and read it for who may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from chassis.audit import Refused
+from chassis.consumer import Received
+from chassis.cursor import BadCursor, Cursors
+from chassis.database import Connection
+from chassis.identity import Caller
+from chassis.outbox import Outgoing, dump
+from chassis.problems import FieldError, Problem
+from contracts import feed
+from contracts.directory import person_key
+from contracts.envelope import Envelope
+from roster import store as roster
+from services.feed import domain, store
+from services.feed.store import Item
+
+
+def turn(event: Received) -> Outgoing | None:
+    """The feed's record for a domain's event: it keeps the cause's time, sequence, trace and place in the directory."""
+    if event.value is None:
+        return None
+    item = domain.item_of(event.envelope, event.value)
+    if item is None:
+        return None
+    cause = event.envelope
+    envelope = Envelope(
+        id=cause.id,
+        type=item.TYPE,
+        source=feed.SOURCE,
+        subject=cause.subject,
+        key=f"{cause.source.removeprefix('/')}:{cause.key}",
+        time=cause.time,
+        uai=cause.uai,
+        audience=cause.audience,
+        directory_position=cause.directory_position,
+        sequence=cause.sequence,
+        traceparent=cause.traceparent,
+        replay=cause.replay,
+    )
+    return Outgoing(feed.TOPIC, envelope, dump(item))
+
+
+async def keep(connection: Connection, events: Sequence[Received], generation: int) -> None:
+    """Take a batch of the feed topic into the history; of several states of one item the last counts."""
+    items: dict[UUID, Item] = {}
+    for event in events:
+        if event.value is not None and event.envelope.type in _KINDS:
+            item = _item(event, event.value)
+            items[item.id] = item
+    if items:
+        await store.put(connection, list(items.values()), generation)
+    await store.advance(connection, generation, max(event.record.offset for event in events))
+
+
+_KINDS: dict[str, type[feed.ItemPut] | type[feed.ItemRemoved]] = {
+    kind.TYPE: kind for kind in (feed.ItemPut, feed.ItemRemoved)
+}
+
+
+def _item(event: Received, value: bytes) -> Item:
+    read = _KINDS[event.envelope.type].model_validate_json(value, extra="ignore")
+    put = isinstance(read, feed.ItemPut)
+    return Item(
+        id=read.id,
+        scope=f"{read.audience}:{read.scope}",
+        uai=read.uai,
+        category=read.category,
+        published_at=read.published_at if isinstance(read, feed.ItemPut) else read.updated_at,
+        position=event.record.offset,
+        removed=not put,
+        body=value,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Who reads what: all scopes held (they make the cursor), and those wanted now."""
+
+    person: UUID
+    held: frozenset[str]
+    wanted: list[str]
+
+
+async def reading(connection: Connection, caller: Caller, child: UUID | None) -> Reading:
+    """What the caller may read at this moment, narrowed to one child where asked; raises `Refused`."""
+    if caller.person is None:
+        raise Refused(caller, "feed.read", "feed")
+    scopes = await roster.read_scopes(connection, caller.person)
+    held = scopes.held(datetime.now(UTC))
+    if child is None:
+        return Reading(caller.person, held, sorted(held))
+    of_child = {scope.text for scope in scopes.by_key.get(person_key(child), ())}
+    wanted = sorted(held & of_child)
+    if not any(scope.endswith(feed.pupil_scope(child)) for scope in wanted):
+        raise Refused(caller, "feed.read", person_key(child))
+    return Reading(caller.person, held, wanted)
+
+
+class CursorReset(Problem):
+    """A cursor that cannot be honoured: read the first page and stream from its cursor."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(410, f"cursor-{reason}", "This cursor cannot be continued; begin with the first page")
+
+
+def place(cursors: Cursors, text: str, reader: Reading, generation: int) -> int:
+    """The offset a catch-up goes on from; raises a 400 problem or `CursorReset`."""
+    try:
+        cursor = cursors.read(text)
+    except BadCursor as error:
+        rule = FieldError("after", "cursor", "Not a cursor of this feed")
+        raise Problem(400, "bad-cursor", "Not a cursor of this feed", errors=[rule]) from error
+    if cursor.generation != generation:
+        raise CursorReset("generation")
+    if cursor.reader != cursors.reader(str(reader.person), reader.held):
+        raise CursorReset("scopes")
+    return cursor.offset

@@ -1,0 +1,178 @@
+"""The HTTP side of grades: parse, authorise, call a use case, answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from chassis import audit
+from chassis.database import Connection, Database
+from chassis.idempotency import Answer, Writes
+from chassis.identity import Caller, caller
+from chassis.problems import FieldError, Problem, invalid
+from services.grades import store, usecases
+from services.grades.schemas import (
+    AssessmentChange,
+    AssessmentIn,
+    MarksIn,
+    ReasonIn,
+    assessment_out,
+    grade_out,
+)
+from services.grades.store import Assessment
+
+router = APIRouter(prefix="/v1")
+By = Annotated[Caller, Depends(caller)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+_ETAG = re.compile(r'^"(\d{1,9})"$')
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _writes(request: Request) -> Writes:
+    writes: Writes = request.app.state.writes
+    return writes
+
+
+Db = Annotated[Database, Depends(_database)]
+Write = Annotated[Writes, Depends(_writes)]
+
+
+def _answer(status: int, found: Assessment) -> Answer:
+    headers = {"ETag": f'"{found.version}"'}
+    if status == 201:
+        headers["Location"] = f"/v1/assessments/{found.id}"
+    return Answer(status, assessment_out(found), headers)
+
+
+@router.post("/assessments", status_code=201, operation_id="createAssessment")
+async def create_assessment(request: Request, body: AssessmentIn, by: By, writes: Write) -> Response:
+    """Create an assessment for a group the caller teaches; its marks are shown once it is published and due."""
+
+    async def work(connection: Connection) -> Answer:
+        return _answer(201, await usecases.create_assessment(connection, by, body.values()))
+
+    return await writes.run(request, by, work)
+
+
+@router.get("/assessments", operation_id="listAssessments")
+async def list_assessments(
+    by: By, database: Db, group: UUID, before: UUID | None = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """The assessments of a group, latest first, for who teaches it or leads its school."""
+    async with database.transaction() as connection:
+        around = await usecases.setting(connection, by, group)
+        if around is None or not (around.teaches() or around.leads()):
+            raise audit.Refused(by, "assessments.read", f"groups/{group}", around.group.uai if around else None)
+        found = await store.assessments_of(connection, group, before, limit)
+    following = str(found[-1].id) if len(found) == limit else None
+    return {"assessments": [assessment_out(one) for one in found], "next": following}
+
+
+@router.get("/assessments/{id}", operation_id="readAssessment")
+async def read_assessment(id: UUID, by: By, database: Db) -> Response:
+    """One assessment with its marks, for who teaches its group or leads its school."""
+    async with database.transaction() as connection:
+        found = await usecases.readable(connection, by, id)
+        entry = audit.Entry(by.subject, "assessment.read", f"assessments/{id}", found.uai)
+        await audit.record(connection, entry)
+        marks = await store.marks(connection, id)
+    return Answer(200, assessment_out(found, marks), {"ETag": f'"{found.version}"'}).response()
+
+
+@router.patch("/assessments/{id}", operation_id="changeAssessment")
+async def change_assessment(
+    request: Request, id: UUID, body: AssessmentChange, by: By, writes: Write, if_match: Annotated[str, Header()]
+) -> Response:
+    """Change an assessment; `If-Match` names the version that was read (412 when it is another by now)."""
+    match = _ETAG.match(if_match)
+    if match is None:
+        raise invalid([FieldError("If-Match", "etag", "Give the ETag of the assessment as it was read")])
+    version = int(match[1])
+
+    async def work(connection: Connection) -> Answer:
+        return _answer(200, await usecases.change_assessment(connection, by, id, version, body.values()))
+
+    return await writes.run(request, by, work)
+
+
+@router.post("/assessments/{id}/marks", operation_id="putMarks")
+async def put_marks(request: Request, id: UUID, body: MarksIn, by: By, writes: Write) -> Response:
+    """Set a class's marks in one request, all or none; a pupil's other mark is a correction, the same one nothing."""
+    pupils = [mark.pupil for mark in body.marks]
+    marks = [mark.mark() for mark in body.marks]
+
+    async def work(connection: Connection) -> Answer:
+        return _answer(200, await usecases.put_marks(connection, by, id, pupils, marks, body.reason))
+
+    return await writes.run(request, by, work)
+
+
+@router.delete("/assessments/{id}/marks/{pupil}", operation_id="withdrawMark")
+async def withdraw_mark(
+    request: Request, id: UUID, pupil: UUID, by: By, writes: Write, body: ReasonIn | None = None
+) -> Response:
+    """Withdraw one pupil's mark; whoever saw it is told."""
+
+    async def work(connection: Connection) -> Answer:
+        return _answer(200, await usecases.remove_mark(connection, by, id, pupil, body.reason if body else None))
+
+    return await writes.run(request, by, work)
+
+
+@router.post("/assessments/{id}/publication", operation_id="publishAssessment")
+async def publish_assessment(request: Request, id: UUID, by: By, writes: Write) -> Response:
+    """Publish an assessment: each audience sees its marks from its due time on."""
+
+    async def work(connection: Connection) -> Answer:
+        return _answer(200, await usecases.publish(connection, by, id))
+
+    return await writes.run(request, by, work)
+
+
+@router.post("/assessments/{id}/withdrawal", operation_id="withdrawAssessment")
+async def withdraw_assessment(request: Request, id: UUID, by: By, writes: Write) -> Response:
+    """Withdraw an assessment; whoever saw a mark of it is told. Publishing it again shows the marks again."""
+
+    async def work(connection: Connection) -> Answer:
+        return _answer(200, await usecases.withdraw(connection, by, id))
+
+    return await writes.run(request, by, work)
+
+
+@router.get("/assessments/{id}/marks/{pupil}/history", operation_id="readMarkHistory")
+async def read_history(id: UUID, pupil: UUID, by: By, database: Db) -> dict[str, Any]:
+    """Who changed a mark, when, from what to what, and why; oldest first."""
+    async with database.transaction() as connection:
+        await usecases.readable(connection, by, id)
+        return {"changes": await store.history(connection, id, pupil)}
+
+
+@router.get("/pupils/{id}/grades", operation_id="listGrades")
+async def list_grades(id: UUID, by: By, database: Db, before: UUID | None = None, limit: Limit = 50) -> dict[str, Any]:
+    """A pupil's grades as the reader may see them at this moment, latest first; `audience` says as whom."""
+    async with database.transaction() as connection:
+        audience = await usecases.audience_of(connection, by, id)
+        if audience == "staff":
+            rows = await store.standing_grades(connection, id, before, limit)
+        else:
+            rows = await store.seen_grades(connection, id, audience, before, limit)
+    following = str(rows[-1]["id"]) if len(rows) == limit else None
+    return {"audience": audience, "grades": [grade_out(row) for row in rows], "next": following}
+
+
+@router.get("/schools/{uai}/grades-audit", operation_id="readGradesAudit")
+async def read_audit(uai: str, by: By, database: Db, before: str | None = None, limit: Limit = 50) -> dict[str, Any]:
+    """What staff wrote and read of grades at a school, and what was refused; for its head."""
+    if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
+        raise Problem(400, "bad-cursor", "Not a cursor of this list")
+    async with database.transaction() as connection:
+        await usecases.leads_school(connection, by, uai)
+        page = await audit.page(connection, uai, int(before) if before else None, limit)
+    return {"entries": page.entries, "next": page.next}

@@ -1,0 +1,51 @@
+"""The grades service, composed: settings, database, roster, outbox, timers, HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chassis import audit, consumer
+from chassis.database import Database
+from chassis.http import create_app
+from chassis.idempotency import Writes
+from chassis.identity import TokenVerifier
+from chassis.migrations import CHASSIS, migrate
+from chassis.outbox import OutboxGauge, OutboxWaker
+from chassis.process import Process, run
+from chassis.settings import pem
+from chassis.timers import Timers
+from roster.replica import ROSTER, Roster
+from services.grades import api, usecases
+from services.grades.settings import GradesSettings
+
+MIGRATIONS = ("grades", Path(__file__).parent / "migrations")
+
+
+async def compose(process: Process, settings: GradesSettings) -> None:
+    """Start the service's parts in order."""
+    await migrate(settings.direct_url(), [CHASSIS, ROSTER, MIGRATIONS])
+    database = Database(settings)
+    await process.part(database.open(), database.close)
+    waker, gauge = OutboxWaker(database), OutboxGauge(database)
+    await process.part(waker.start(), waker.stop)
+    process.background("outbox gauge", gauge.watch())
+    roster = Roster(database, "grades")
+    broker = consumer.broker(settings.kafka)
+    roster.subscribe(broker)
+    roster.watch(process.health)
+    process.background("roster age", roster.measure())
+    process.background("consumers", consumer.keep_running(broker, process.health))
+    process.background("timers", Timers(database, {usecases.DUE: usecases.due}).run())
+    writes = Writes(database, gauge)
+    process.background("idempotency sweep", writes.sweep())
+    app = create_app("grades", settings, TokenVerifier(pem(settings.token_public_key), "grades"))
+    app.state.database, app.state.writes = database, writes
+    audit.audit_refusals(app, database)
+    app.include_router(api.router)
+    await process.serve(app, settings)
+
+
+def main() -> None:
+    """Run the grades service."""
+    settings = GradesSettings()
+    run("grades", settings, lambda process: compose(process, settings))

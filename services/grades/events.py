@@ -1,0 +1,78 @@
+"""From a change of what an audience may see to the event that tells it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from chassis.outbox import Outgoing, outgoing
+from contracts import grades
+from contracts.directory import Subject
+from contracts.envelope import Audience
+from services.grades.domain import Change, Mark, Told, grade_id
+from services.grades.store import Assessment
+
+
+def event_of(assessment: Assessment, change: Change, directory_position: int) -> Outgoing:
+    """The event, ready for the outbox: keyed by the pupil, for one audience."""
+    return outgoing(
+        grades.TOPIC,
+        _event(assessment, change),
+        source=grades.SOURCE,
+        key=grades.pupil_key(change.pupil),
+        uai=assessment.uai,
+        audience=change.audience,
+        directory_position=directory_position,
+    )
+
+
+def _event(
+    assessment: Assessment, change: Change
+) -> grades.GradePublished | grades.GradeCorrected | grades.GradeWithdrawn:
+    grade, pupil = grade_id(assessment.id, change.pupil), change.pupil
+    audience, reference, at = Audience(change.audience), _reference(assessment), assessment.now
+    uai = assessment.uai
+    if change.told is Told.PUBLISHED:
+        assert change.mark is not None
+        return grades.GradePublished(
+            grade=grade, pupil=pupil, uai=uai, audience=audience, assessment=reference, at=at, mark=_mark(change.mark)
+        )
+    before = change.old
+    assert before is not None
+    if change.told is Told.WITHDRAWN:
+        return grades.GradeWithdrawn(
+            grade=grade, pupil=pupil, uai=uai, audience=audience, assessment=reference, at=at, withdraws=before.event
+        )
+    assert change.mark is not None
+    return grades.GradeCorrected(
+        grade=grade,
+        pupil=pupil,
+        uai=uai,
+        audience=audience,
+        assessment=reference,
+        at=at,
+        old=_mark(before.mark),
+        new=_mark(change.mark),
+        supersedes=before.event,
+        first_published_at=before.first_published_at,
+    )
+
+
+def _mark(mark: Mark) -> grades.Mark:
+    code = None if mark.code is None else grades.GradeCode(mark.code)
+    return grades.Mark(score=mark.score, code=code, comment=mark.comment)
+
+
+def _reference(assessment: Assessment) -> grades.AssessmentRef:
+    return grades.AssessmentRef(
+        id=assessment.id,
+        title=assessment.title,
+        subject=Subject(code=assessment.subject_code, label=assessment.subject_label),
+        group=UUID(str(assessment.group)),
+        school_year=assessment.school_year,
+        term=UUID(str(assessment.term)),
+        held_on=assessment.held_on,
+        out_of=assessment.out_of,
+        coefficient=assessment.coefficient,
+        optional=assessment.optional,
+        bonus=assessment.bonus,
+    )

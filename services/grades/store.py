@@ -1,0 +1,305 @@
+"""Every SQL statement of the grades service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from asyncpg import Record
+
+from chassis.database import Connection
+from services.grades.domain import Change, Disclosure, Mark, Told, Visibility
+
+AUDIENCES = ("pupils", "guardians")
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """An assessment as stored, with the database's clock of the moment it was read."""
+
+    id: UUID
+    uai: str
+    school_year: int
+    group: UUID
+    subject_code: str
+    subject_label: str
+    title: str
+    held_on: date
+    term: UUID
+    out_of: Decimal
+    coefficient: Decimal
+    optional: bool
+    bonus: bool
+    pupils_due: datetime | None
+    guardians_due: datetime | None
+    zone: str
+    published_at: datetime | None
+    withdrawn_at: datetime | None
+    version: int
+    visibility: Visibility
+    now: datetime
+
+
+_COLUMNS = """
+    id, uai, school_year, group_id, subject_code, subject_label, title, held_on, term, out_of, coefficient, optional,
+    bonus, pupils_due, guardians_due, zone, published_at, withdrawn_at, version, clock_timestamp() AS now,
+    coalesce(pupils_due AT TIME ZONE zone <= clock_timestamp(), true) AS due_for_pupils,
+    coalesce(guardians_due AT TIME ZONE zone <= clock_timestamp(), true) AS due_for_guardians
+"""
+_BY_ID = f"SELECT {_COLUMNS} FROM assessments WHERE id = $1"  # noqa: S608 - made of constants
+_BY_GROUP = f"""
+    SELECT {_COLUMNS} FROM assessments
+    WHERE group_id = $1 AND ($2::uuid IS NULL OR (held_on, id) < (SELECT held_on, id FROM assessments WHERE id = $2))
+    ORDER BY held_on DESC, id DESC LIMIT $3
+"""  # noqa: S608 - made of constants
+
+
+def _assessment(row: Record) -> Assessment:
+    due = {audience for audience in AUDIENCES if row[f"due_for_{audience}"]}
+    visibility = Visibility(
+        row["published_at"] is not None, row["withdrawn_at"] is not None, frozenset(due), row["version"]
+    )
+    values = {name: value for name, value in row.items() if not name.startswith("due_for_")}
+    return Assessment(group=values.pop("group_id"), visibility=visibility, **values)
+
+
+async def assessment(connection: Connection, id: UUID, *, lock: bool = False) -> Assessment | None:
+    """One assessment; with `lock`, its writers wait for one another until the transaction ends."""
+    row = await connection.fetchrow(_BY_ID + (" FOR UPDATE" if lock else ""), id)
+    return _assessment(row) if row else None
+
+
+async def assessments_of(connection: Connection, group: UUID, before: UUID | None, limit: int) -> list[Assessment]:
+    """A group's assessments, latest first, after the one named."""
+    return [_assessment(row) for row in await connection.fetch(_BY_GROUP, group, before, limit)]
+
+
+_INSERT = """
+    INSERT INTO assessments (id, uai, school_year, group_id, subject_code, subject_label, title, held_on, term, out_of,
+        coefficient, optional, bonus, pupils_due, guardians_due, zone, created_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
+
+
+async def insert_assessment(connection: Connection, values: Mapping[str, Any], created_by: UUID) -> None:
+    """Store a new assessment; `values` has the columns by name, `group` for the group's id."""
+    names = ("id", "uai", "school_year", "group", "subject_code", "subject_label", "title", "held_on", "term")
+    more = ("out_of", "coefficient", "optional", "bonus", "pupils_due", "guardians_due", "zone")
+    await connection.execute(_INSERT, *(values[name] for name in (*names, *more)), created_by)
+
+
+_UPDATE = """
+    UPDATE assessments SET title = $2, held_on = $3, term = $4, out_of = $5, coefficient = $6, optional = $7, bonus = $8,
+        pupils_due = $9, guardians_due = $10, version = version + 1
+    WHERE id = $1
+"""
+
+
+async def update_assessment(connection: Connection, id: UUID, values: Mapping[str, Any]) -> None:
+    """Change what may change of an assessment; its version grows."""
+    names = ("title", "held_on", "term", "out_of", "coefficient", "optional", "bonus", "pupils_due", "guardians_due")
+    await connection.execute(_UPDATE, id, *(values[name] for name in names))
+
+
+async def publish(connection: Connection, id: UUID) -> None:
+    """Mark an assessment as published; a second time changes nothing."""
+    await connection.execute(
+        "UPDATE assessments SET published_at = coalesce(published_at, clock_timestamp()), withdrawn_at = NULL"
+        " WHERE id = $1",
+        id,
+    )
+
+
+async def withdraw(connection: Connection, id: UUID) -> None:
+    """Mark an assessment as withdrawn."""
+    await connection.execute("UPDATE assessments SET withdrawn_at = clock_timestamp() WHERE id = $1", id)
+
+
+async def marks(connection: Connection, assessment: UUID) -> dict[UUID, Mark]:
+    """The marks that stand."""
+    rows = await connection.fetch("SELECT pupil, score, code, comment FROM marks WHERE assessment = $1", assessment)
+    return {row["pupil"]: _mark(row) for row in rows}
+
+
+def _mark(row: Record) -> Mark:
+    return Mark(row["score"], row["code"], row["comment"])
+
+
+async def disclosed(
+    connection: Connection, assessment: UUID, pupils: Sequence[UUID]
+) -> dict[tuple[UUID, str], Disclosure]:
+    """What each audience was told of these pupils' grades."""
+    rows = await connection.fetch(
+        "SELECT pupil, audience, score, code, comment, assessment_version, event, first_published_at"
+        " FROM disclosures WHERE assessment = $1 AND pupil = ANY($2::uuid[])",
+        assessment,
+        pupils,
+    )
+    return {
+        (row["pupil"], row["audience"]): Disclosure(
+            _mark(row), row["assessment_version"], row["event"], row["first_published_at"]
+        )
+        for row in rows
+    }
+
+
+_PUT_MARKS = """
+    WITH new AS (
+        SELECT * FROM unnest($2::uuid[], $3::numeric[], $4::text[], $5::text[]) AS new (pupil, score, code, comment)
+    ), logged AS (
+        INSERT INTO mark_changes (assessment, pupil, changed_at, changed_by, old, new, reason)
+        SELECT $1, pupil, clock_timestamp(), $8, old::jsonb, new::jsonb, $9
+        FROM unnest($2::uuid[], $6::text[], $7::text[]) AS change (pupil, old, new)
+    )
+    INSERT INTO marks (assessment, pupil, score, code, comment)
+    SELECT $1, pupil, score, code, comment FROM new
+    ON CONFLICT (assessment, pupil) DO UPDATE
+        SET score = excluded.score, code = excluded.code, comment = excluded.comment, version = marks.version + 1
+"""
+
+
+async def put_marks(
+    connection: Connection,
+    assessment: UUID,
+    new: Mapping[UUID, Mark],
+    old: Mapping[UUID, Mark],
+    changed_by: str,
+    reason: str | None,
+) -> None:
+    """Store a class's marks and the history of each change, in one statement."""
+    pupils = list(new)
+    values = [new[pupil] for pupil in pupils]
+    await connection.execute(
+        _PUT_MARKS,
+        assessment,
+        pupils,
+        [mark.score for mark in values],
+        [mark.code for mark in values],
+        [mark.comment for mark in values],
+        [_json(old.get(pupil)) for pupil in pupils],
+        [_json(mark) for mark in values],
+        changed_by,
+        reason,
+    )
+
+
+def _json(mark: Mark | None) -> str | None:
+    if mark is None:
+        return None
+    score = None if mark.score is None else str(mark.score)
+    return json.dumps({"score": score, "code": mark.code, "comment": mark.comment})
+
+
+async def remove_mark(
+    connection: Connection, assessment: UUID, pupil: UUID, old: Mark, changed_by: str, reason: str | None
+) -> None:
+    """Take a mark away, and keep who did and why."""
+    await connection.execute("DELETE FROM marks WHERE assessment = $1 AND pupil = $2", assessment, pupil)
+    await connection.execute(
+        "INSERT INTO mark_changes (assessment, pupil, changed_at, changed_by, old, reason)"
+        " VALUES ($1, $2, clock_timestamp(), $3, $4::jsonb, $5)",
+        assessment,
+        pupil,
+        changed_by,
+        _json(old),
+        reason,
+    )
+
+
+async def history(connection: Connection, assessment: UUID, pupil: UUID) -> list[dict[str, Any]]:
+    """A mark's changes, oldest first; at most a thousand."""
+    rows = await connection.fetch(
+        "SELECT changed_at, changed_by, old, new, reason FROM mark_changes"
+        " WHERE assessment = $1 AND pupil = $2 ORDER BY id LIMIT 1000",
+        assessment,
+        pupil,
+    )
+    return [
+        {
+            "changed_at": row["changed_at"].isoformat(),
+            "changed_by": row["changed_by"],
+            "old": json.loads(row["old"]) if row["old"] else None,
+            "new": json.loads(row["new"]) if row["new"] else None,
+            "reason": row["reason"],
+        }
+        for row in rows
+    ]
+
+
+_DISCLOSE = """
+    INSERT INTO disclosures (assessment, pupil, audience, score, code, comment, assessment_version, event,
+        first_published_at, updated_at)
+    SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9
+    FROM unnest($2::uuid[], $3::text[], $4::numeric[], $5::text[], $6::text[], $7::uuid[])
+        AS told (pupil, audience, score, code, comment, event)
+    ON CONFLICT (assessment, pupil, audience) DO UPDATE
+        SET score = excluded.score, code = excluded.code, comment = excluded.comment,
+            assessment_version = excluded.assessment_version, event = excluded.event, updated_at = excluded.updated_at
+"""
+_FORGET = """
+    DELETE FROM disclosures USING unnest($2::uuid[], $3::text[]) AS told (pupil, audience)
+    WHERE assessment = $1 AND disclosures.pupil = told.pupil AND disclosures.audience = told.audience
+"""
+
+
+async def disclose(
+    connection: Connection, assessment: Assessment, changes: Sequence[Change], events: Sequence[UUID]
+) -> None:
+    """Remember what each audience is told now, and by which event."""
+    shown = [(c, c.mark, e) for c, e in zip(changes, events, strict=True) if c.mark is not None]
+    if shown:
+        await connection.execute(
+            _DISCLOSE,
+            assessment.id,
+            [c.pupil for c, _, _ in shown],
+            [c.audience for c, _, _ in shown],
+            [m.score for _, m, _ in shown],
+            [m.code for _, m, _ in shown],
+            [m.comment for _, m, _ in shown],
+            [e for _, _, e in shown],
+            assessment.version,
+            assessment.now,
+        )
+    gone = [c for c in changes if c.told is Told.WITHDRAWN]
+    if gone:
+        await connection.execute(_FORGET, assessment.id, [c.pupil for c in gone], [c.audience for c in gone])
+
+
+_SEEN = """
+    SELECT a.id, a.uai, a.school_year, a.group_id, a.subject_code, a.subject_label, a.title, a.held_on, a.term, a.out_of,
+           a.coefficient, a.optional, a.bonus, d.score, d.code, d.comment, d.first_published_at, d.updated_at
+    FROM disclosures d JOIN assessments a ON a.id = d.assessment
+    WHERE d.pupil = $1 AND d.audience = $2
+      AND ($3::uuid IS NULL OR (d.first_published_at, a.id) < (
+          SELECT first_published_at, assessment FROM disclosures
+          WHERE assessment = $3 AND pupil = $1 AND audience = $2))
+    ORDER BY d.first_published_at DESC, a.id DESC LIMIT $4
+"""
+
+
+async def seen_grades(
+    connection: Connection, pupil: UUID, audience: str, before: UUID | None, limit: int
+) -> list[Record]:
+    """The grades of a pupil that an audience may see at this moment, latest published first."""
+    return await connection.fetch(_SEEN, pupil, audience, before, limit)
+
+
+_STANDING = """
+    SELECT a.id, a.uai, a.school_year, a.group_id, a.subject_code, a.subject_label, a.title, a.held_on, a.term, a.out_of,
+           a.coefficient, a.optional, a.bonus, m.score, m.code, m.comment,
+           coalesce(a.published_at, a.created_at) AS first_published_at,
+           coalesce(a.published_at, a.created_at) AS updated_at
+    FROM marks m JOIN assessments a ON a.id = m.assessment
+    WHERE m.pupil = $1 AND a.withdrawn_at IS NULL AND ($2::uuid IS NULL OR a.id < $2)
+    ORDER BY a.id DESC LIMIT $3
+"""
+
+
+async def standing_grades(connection: Connection, pupil: UUID, before: UUID | None, limit: int) -> list[Record]:
+    """The marks of a pupil that stand, shown or not yet, latest assessment first: what staff may see."""
+    return await connection.fetch(_STANDING, pupil, before, limit)

@@ -1,0 +1,322 @@
+"""What the grades service does: one function per intention; each takes the transaction and never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from chassis import audit
+from chassis.audit import Entry, Refused
+from chassis.database import Connection
+from chassis.identity import Caller
+from chassis.outbox import append, lock_keys
+from chassis.problems import FieldError, Problem, invalid, not_found
+from chassis.timers import Timer, cancel_timer, set_timers
+from contracts.directory import RoleName, Term, group_key, person_key, school_key
+from contracts.envelope import new_id
+from contracts.grades import pupil_key
+from roster import store as roster
+from roster.facts import GroupFacts, PersonFacts, SchoolFacts
+from services.grades import domain, store
+from services.grades.domain import Broken, Mark
+from services.grades.events import event_of
+from services.grades.store import AUDIENCES, Assessment
+
+DUE = "grades.due"
+"""The timer that makes an assessment visible to an audience; its subject is `<assessment>/<audience>`."""
+
+_LEADERS = (RoleName.HEAD, RoleName.STUDENT_AFFAIRS)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the roster says around a group: who calls, the group, its school, the day it is there."""
+
+    person: PersonFacts | None
+    group: GroupFacts
+    school: SchoolFacts
+    today: date
+
+    def teaches(self, subject: str | None = None) -> bool:
+        """Whether the caller teaches the group today, and this subject where one is named."""
+        return any(subject is None or t.subject is None or t.subject.code == subject for t in self.teachings())
+
+    def teachings(self) -> list[Any]:
+        """How the caller teaches the group today."""
+        return [] if self.person is None else list(self.group.teachings(self.person.id, self.today))
+
+    def leads(self) -> bool:
+        """Whether the caller is head or of the student affairs office of the school."""
+        person = self.person
+        return person is not None and any(person.has_role(role, self.group.uai, self.today) for role in _LEADERS)
+
+
+async def setting(connection: Connection, caller: Caller, group: UUID) -> Setting | None:
+    """What the roster says around a group; None for a group it does not hold."""
+    found = await roster.group(connection, group)
+    if found is None:
+        return None
+    keys = [school_key(found.uai), person_key(caller.person or "")]
+    around = await roster.facts(connection, keys)
+    school, person = around.get(keys[0]), around.get(keys[1])
+    if not isinstance(school, SchoolFacts):
+        return None
+    today = datetime.now(ZoneInfo(school.zone)).date()
+    return Setting(person if isinstance(person, PersonFacts) else None, found, school, today)
+
+
+# Assessments
+
+
+async def create_assessment(connection: Connection, caller: Caller, values: dict[str, Any]) -> Assessment:
+    """Create an assessment for a group the caller teaches; raises `Refused` or a 422 problem."""
+    around = await setting(connection, caller, values["group"])
+    if around is None or not around.teaches():
+        raise Refused(caller, "assessment.create", group_key(values["group"]), around.group.uai if around else None)
+    values |= _subject(around, values.pop("subject"))
+    values |= {"id": UUID(new_id()), "uai": around.group.uai, "school_year": around.group.school_year}
+    values |= _checked(values, around.school, around.group.school_year)
+    assert caller.person is not None
+    await store.insert_assessment(connection, values, caller.person)
+    entry = Entry(caller.subject, "assessment.create", f"assessments/{values['id']}", around.group.uai)
+    await audit.record(connection, entry)
+    return await _get(connection, values["id"])
+
+
+def _subject(around: Setting, code: str | None) -> dict[str, str]:
+    subjects = {t.subject.code: t.subject.label for t in around.teachings() if t.subject is not None}
+    if code is None and len(subjects) == 1:
+        code = next(iter(subjects))
+    if code not in subjects:
+        taught = ", ".join(sorted(subjects))
+        raise _broken([Broken("subject", "taught", f"Name a subject you teach to this group: {taught}")])
+    return {"subject_code": code, "subject_label": subjects[code]}
+
+
+def _checked(values: Mapping[str, Any], school: SchoolFacts, school_year: int) -> dict[str, Any]:
+    """The term (found by the day where none is named) and the due times as wall time of the school's zone."""
+    terms = [term for term in school.terms if term.school_year == school_year]
+    term = _term(terms, values["term"], values["held_on"])
+    broken = domain.check_day(values["held_on"], term.starts, term.ends)
+    zone = ZoneInfo(school.zone)
+    walls = {f"{audience}_due": _wall(values[f"{audience}_due"], zone) for audience in AUDIENCES}
+    if broken:
+        raise _broken(broken)
+    return {"term": term.id, "zone": school.zone, **walls}
+
+
+def _term(terms: Sequence[Term], named: UUID | None, day: date) -> Term:
+    for term in terms:
+        if term.id == named or (named is None and term.starts <= day < term.ends):
+            return term
+    if named is None:
+        raise _broken([Broken("held_on", "within-term", "This day is in no term of the group's school year")])
+    raise _broken([Broken("term", "of-the-year", "This is no term of the group's school year")])
+
+
+def _wall(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    return None if moment is None else moment.astimezone(zone).replace(tzinfo=None)
+
+
+def _broken(rules: Sequence[Broken]) -> Problem:
+    return invalid(FieldError(rule.field, rule.rule, rule.message) for rule in rules)
+
+
+async def _get(connection: Connection, id: UUID, *, lock: bool = False) -> Assessment:
+    found = await store.assessment(connection, id, lock=lock)
+    if found is None:
+        raise not_found()
+    return found
+
+
+async def readable(connection: Connection, caller: Caller, id: UUID) -> Assessment:
+    """An assessment for who teaches its group or leads its school; raises not-found or `Refused`."""
+    found = await _get(connection, id)
+    around = await setting(connection, caller, found.group)
+    if around is None or not (around.teaches() or around.leads()):
+        raise Refused(caller, "assessment.read", f"assessments/{id}", found.uai)
+    return found
+
+
+async def writable(connection: Connection, caller: Caller, id: UUID, action: str) -> tuple[Assessment, Setting]:
+    """An assessment, locked, for who teaches its subject to its group; raises not-found or `Refused`."""
+    found = await _get(connection, id, lock=True)
+    around = await setting(connection, caller, found.group)
+    if around is None or not around.teaches(found.subject_code):
+        raise Refused(caller, action, f"assessments/{id}", found.uai)
+    return found, around
+
+
+async def change_assessment(
+    connection: Connection, caller: Caller, id: UUID, version: int, changes: Mapping[str, Any]
+) -> Assessment:
+    """Change an assessment as read at `version`; what audiences were told is corrected where it differs."""
+    found, around = await writable(connection, caller, id, "assessment.change")
+    if found.version != version:
+        raise Problem(412, "changed-meanwhile", "The assessment was changed meanwhile; read it again")
+    values = {name: getattr(found, name) for name in _CHANGEABLE} | dict(changes)
+    _refuse_moving_what_is_visible(found, changes)
+    zone = ZoneInfo(found.zone)
+    for due in ("pupils_due", "guardians_due"):
+        if due not in changes and values[due] is not None:
+            values[due] = values[due].replace(tzinfo=zone)
+    values |= _checked(values, around.school, found.school_year)
+    await _refuse_too_small(connection, id, values["out_of"])
+    await store.update_assessment(connection, id, values)
+    await audit.record(connection, Entry(caller.subject, "assessment.change", f"assessments/{id}", found.uai))
+    return await _tell(connection, id, timers=True)
+
+
+_CHANGEABLE = ("title", "held_on", "term", "out_of", "coefficient", "optional", "bonus", "pupils_due", "guardians_due")
+
+
+def _refuse_moving_what_is_visible(found: Assessment, changes: Mapping[str, Any]) -> None:
+    for audience in AUDIENCES:
+        if f"{audience}_due" in changes and found.visibility.shows(audience):
+            raise _broken([Broken(f"due.{audience}", "already-visible", "Withdraw the assessment to hide it again")])
+
+
+async def _refuse_too_small(connection: Connection, id: UUID, out_of: Any) -> None:
+    scores = [mark.score for mark in (await store.marks(connection, id)).values() if mark.score is not None]
+    if scores and max(scores) > out_of:
+        raise _broken([Broken("out_of", "at-least-scores", f"A mark is {max(scores)}")])
+
+
+# Marks
+
+
+async def put_marks(
+    connection: Connection,
+    caller: Caller,
+    id: UUID,
+    pupils: Sequence[UUID],
+    marks: Sequence[Mark],
+    reason: str | None,
+) -> Assessment:
+    """Set a class's marks, all or none: new ones, corrections, and nothing for what is the same."""
+    found, _ = await writable(connection, caller, id, "marks.write")
+    members = await roster.members(connection, found.group, found.held_on)
+    broken = domain.check_marks(pupils, marks, members, found.out_of)
+    if broken:
+        raise _broken(broken)
+    before = await store.marks(connection, id)
+    new = {pupil: mark for pupil, mark in zip(pupils, marks, strict=True) if before.get(pupil) != mark}
+    if new:
+        await store.put_marks(connection, id, new, before, caller.subject, reason)
+        await audit.record(connection, Entry(caller.subject, "marks.write", f"assessments/{id}", found.uai))
+        await tell(connection, found, dict(new))
+    return found
+
+
+async def remove_mark(connection: Connection, caller: Caller, id: UUID, pupil: UUID, reason: str | None) -> Assessment:
+    """Withdraw one pupil's mark."""
+    found, _ = await writable(connection, caller, id, "marks.withdraw")
+    old = (await store.marks(connection, id)).get(pupil)
+    if old is None:
+        raise not_found()
+    await store.remove_mark(connection, id, pupil, old, caller.subject, reason)
+    entry = Entry(caller.subject, "marks.withdraw", f"assessments/{id}/marks/{pupil}", found.uai)
+    await audit.record(connection, entry)
+    await tell(connection, found, {pupil: None})
+    return found
+
+
+# Visibility
+
+
+async def publish(connection: Connection, caller: Caller, id: UUID) -> Assessment:
+    """Publish an assessment: each audience is told when it is due."""
+    found, _ = await writable(connection, caller, id, "assessment.publish")
+    await store.publish(connection, id)
+    await audit.record(connection, Entry(caller.subject, "assessment.publish", f"assessments/{id}", found.uai))
+    return await _tell(connection, id, timers=True)
+
+
+async def withdraw(connection: Connection, caller: Caller, id: UUID) -> Assessment:
+    """Withdraw an assessment: whoever saw a mark is told that it no longer stands."""
+    found, _ = await writable(connection, caller, id, "assessment.withdraw")
+    await store.withdraw(connection, id)
+    await audit.record(connection, Entry(caller.subject, "assessment.withdraw", f"assessments/{id}", found.uai))
+    return await _tell(connection, id, timers=True)
+
+
+async def due(connection: Connection, subject: str) -> None:
+    """A due time is reached: tell the audience what it may see now."""
+    assessment, _, _ = subject.partition("/")
+    found = await store.assessment(connection, UUID(assessment), lock=True)
+    if found is not None:
+        await _tell(connection, found.id, timers=False)
+
+
+async def _tell(connection: Connection, id: UUID, *, timers: bool) -> Assessment:
+    found = await _get(connection, id)
+    if timers:
+        await _set_timers(connection, found)
+    await tell(connection, found, dict(await store.marks(connection, id)))
+    return found
+
+
+async def _set_timers(connection: Connection, found: Assessment) -> None:
+    for audience in AUDIENCES:
+        subject, wall = f"{found.id}/{audience}", getattr(found, f"{audience}_due")
+        live = found.visibility.published and not found.visibility.withdrawn
+        if live and wall is not None and audience not in found.visibility.due:
+            await set_timers(connection, [Timer(DUE, subject, wall, found.zone)])
+        else:
+            await cancel_timer(connection, DUE, subject)
+
+
+async def tell(connection: Connection, found: Assessment, marks: Mapping[UUID, Mark | None]) -> None:
+    """Owe each audience what brings it from what it was told to what it may see now.
+
+    The keys are locked before the disclosures are read and outbox ids are drawn, so a pupil's events go out in the
+    order in which they were decided.
+    """
+    keys = {pupil: pupil_key(pupil) for pupil in marks}
+    await lock_keys(connection, keys.values())
+    disclosed = await store.disclosed(connection, found.id, list(marks))
+    changes = list(domain.to_tell(found.visibility, marks, disclosed, AUDIENCES))
+    if not changes:
+        return
+    position = await roster.position(connection)
+    events = [event_of(found, change, position) for change in changes]
+    await store.disclose(connection, found, changes, [UUID(event.envelope.id) for event in events])
+    await append(connection, events)
+
+
+# Reading
+
+
+async def audience_of(connection: Connection, caller: Caller, pupil: UUID) -> str:
+    """As which audience the caller sees a pupil's grades: `pupils`, `guardians` or `staff`; raises `Refused`."""
+    if caller.person is not None:
+        scopes = await roster.read_scopes(connection, caller.person)
+        held = scopes.held(datetime.now(ZoneInfo("UTC")))
+        for audience in AUDIENCES:
+            if f"{audience}:pupils/{pupil}" in held:
+                return audience
+        if await _leads_pupil(connection, caller.person, pupil):
+            await audit.record(connection, Entry(caller.subject, "grades.read", f"pupils/{pupil}", None))
+            return "staff"
+    raise Refused(caller, "grades.read", f"pupils/{pupil}")
+
+
+async def _leads_pupil(connection: Connection, person: UUID, pupil: UUID) -> bool:
+    reader, child = await roster.person(connection, person), await roster.person(connection, pupil)
+    if reader is None or child is None:
+        return False
+    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    schools = {role.uai for role in child.roles if child.has_role(RoleName.PUPIL, role.uai, today)}
+    return any(reader.has_role(role, uai, today) for uai in schools for role in _LEADERS)
+
+
+async def leads_school(connection: Connection, caller: Caller, uai: str) -> None:
+    """Refuse whoever is not head of the school."""
+    person = await roster.person(connection, caller.person) if caller.person else None
+    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    if person is None or not person.has_role(RoleName.HEAD, uai, today):
+        raise Refused(caller, "audit.read", f"schools/{uai}", uai)
