@@ -1,0 +1,193 @@
+"""The feed: wording, items of facts, the history by page and by cursor on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chassis.audit import Refused
+from chassis.consumer import Received
+from chassis.cursor import BadCursor, Cursors
+from chassis.database import Database
+from chassis.identity import Caller
+from contracts.catalogue import EVENTS, example
+from contracts.envelope import Audience, Event
+from contracts.feed import Category, ItemPut, ItemRemoved, Text, pupil_scope
+from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
+from roster.replica import ROSTER
+from services.feed import domain, store, usecases, wording
+from services.feed.app import MIGRATIONS
+from tests.conftest import open_database
+from tests.rosters import UAI, fill, received, small_school, uid
+
+START = datetime(2026, 11, 23, 8, tzinfo=UTC)
+
+
+def published() -> GradePublished:
+    return GradePublished.model_validate_json(example("grades.grade.published.v1"))
+
+
+def corrected() -> GradeCorrected:
+    return GradeCorrected.model_validate_json(example("grades.grade.corrected.v1"))
+
+
+def item_of(event: Event) -> Any:
+    came = received("pupils/x", event, source="/grades")
+    assert came.value is not None
+    return domain.item_of(came.envelope, came.value)
+
+
+def test_families_read_french_first() -> None:
+    item = item_of(published())
+    assert item.title == Text(fr="Mathématiques\u202f: 14,5/20", en="Mathématiques: 14.5/20")
+    assert item.summary.fr == "Contrôle de géométrie · coefficient 2\n« Bon travail »"
+
+
+def test_a_correction_replaces_its_item_and_says_what_it_was() -> None:
+    before, after = item_of(published()), item_of(corrected())
+    assert (after.id, after.published_at) == (before.id, before.published_at)
+    assert after.corrected
+    assert "corrigé, avant\u202f: 14,5/20" in after.summary.fr
+
+
+@pytest.mark.parametrize("code", GradeCode)
+def test_every_code_has_words(code: GradeCode) -> None:
+    assert all(wording.mark(Mark(code=code), Decimal(20), language) for language in ("fr", "en"))
+
+
+def test_a_type_of_the_future_is_none_of_the_feeds_business() -> None:
+    assert domain.item_of(received("k", EVENTS["directory.beat.v1"]()).envelope, b"{}") is None
+
+
+def put(number: int, pupil: str = "zoé", audience: Audience = Audience.GUARDIANS, **changes: Any) -> ItemPut:
+    at = START + timedelta(minutes=number)
+    values: dict[str, Any] = {
+        "id": uid(f"item {number} {audience}"),
+        "scope": pupil_scope(uid(pupil)),
+        "audience": audience,
+        "uai": UAI,
+        "school_year": 2027,
+        "category": Category.GRADES,
+        "title": Text(fr=f"Note {number}", en=f"Grade {number}"),
+        "summary": Text(fr="", en=""),
+        "published_at": at,
+        "updated_at": at,
+    }
+    return ItemPut(**(values | changes))
+
+
+def removed(item: ItemPut) -> ItemRemoved:
+    return ItemRemoved(
+        id=item.id,
+        scope=item.scope,
+        audience=item.audience,
+        uai=UAI,
+        category=item.category,
+        updated_at=item.updated_at,
+    )
+
+
+def at(offset: int, event: Event) -> Received:
+    came = received("grades:pupils/x", event, source="/feed", sequence=offset)
+    came.record.offset = offset
+    return came
+
+
+@pytest.fixture
+async def history(database_url: str) -> AsyncIterator[Database]:
+    database = await open_database(database_url, ROSTER, MIGRATIONS)
+    async with database.transaction() as connection:
+        await fill(connection, *small_school())
+    yield database
+    await database.close()
+
+
+async def keep(database: Database, *events: Received) -> None:
+    async with database.transaction() as connection:
+        await usecases.keep(connection, events, 1)
+
+
+SCOPES = [f"guardians:pupils/{uid('zoé')}"]
+
+
+async def test_pages_walk_the_whole_history_once_latest_first(history: Database) -> None:
+    await keep(history, *(at(n, put(n)) for n in range(25)), at(25, put(99, audience=Audience.PUPILS)))
+    found: list[UUID] = []
+    before = None
+    async with history.connection() as connection:
+        while page := await store.page(connection, SCOPES, before, None, 10):
+            found += [item.id for item in page]
+            before = (page[-1].published_at, page[-1].id)
+    assert found == [put(n).id for n in reversed(range(25))]
+
+
+async def test_a_correction_is_caught_up_with_and_a_removal_too(history: Database) -> None:
+    first, second = put(1), put(2)
+    await keep(history, at(0, first), at(1, second))
+    await keep(history, at(2, put(1, corrected=True)), at(3, removed(second)))
+    async with history.connection() as connection:
+        changed = await store.changes(connection, SCOPES, 1, None, 10)
+        page = await store.page(connection, SCOPES, None, None, 10)
+        state = await store.state(connection)
+    assert [(i.id, i.position, i.removed) for i in changed] == [(first.id, 2, False), (second.id, 3, True)]
+    assert [i.id for i in page] == [first.id]
+    assert state == store.State(1, 3)
+
+
+async def test_a_batch_with_several_states_of_an_item_keeps_the_last(history: Database) -> None:
+    one = put(1)
+    await keep(history, at(0, one), at(1, removed(one)), at(2, put(1, corrected=True)))
+    async with history.connection() as connection:
+        assert [i.position for i in await store.page(connection, SCOPES, None, None, 10)] == [2]
+
+
+@pytest.mark.parametrize(("who", "reads"), [("mother", True), ("father", True), ("neighbour", False), ("ali", False)])
+async def test_a_child_is_read_by_who_may(history: Database, who: str, reads: bool) -> None:
+    async with history.connection() as connection:
+        if reads:
+            reading = await usecases.reading(connection, Caller(person=uid(who)), uid("zoé"))
+            assert SCOPES[0] in reading.wanted
+        else:
+            with pytest.raises(Refused):
+                await usecases.reading(connection, Caller(person=uid(who)), uid("zoé"))
+
+
+def test_a_cursor_of_other_scopes_or_another_generation_is_reset() -> None:
+    cursors = Cursors(b"s" * 32)
+    reader = usecases.Reading(uid("mother"), frozenset({"a"}), ["a"])
+    own = cursors.reader(str(reader.person), reader.held)
+    assert usecases.place(cursors, cursors.issue(1, 7, own), reader, 1) == 7
+    for text in (cursors.issue(2, 7, own), cursors.issue(1, 7, cursors.reader(str(reader.person), {"b"}))):
+        with pytest.raises(usecases.CursorReset):
+            usecases.place(cursors, text, reader, 1)
+
+
+@given(st.integers(0, 65535), st.integers(-1, 2**40), st.text(max_size=20))
+@settings(max_examples=50)
+def test_a_cursor_says_what_it_was_made_of_and_no_byte_of_it_can_be_changed(
+    generation: int, offset: int, who: str
+) -> None:
+    cursors = Cursors(b"s" * 32)
+    text = cursors.issue(generation, offset, cursors.reader(who, []))
+    read = cursors.read(text)
+    assert (read.generation, read.offset) == (generation, offset)
+    with pytest.raises(BadCursor):
+        Cursors(b"t" * 32).read(text)
+    for index in range(text.index(".") - 1):
+        forged = text[:index] + ("A" if text[index] != "A" else "B") + text[index + 1 :]
+        with pytest.raises(BadCursor):
+            cursors.read(forged)
+
+
+def test_ids_are_of_fact_and_audience() -> None:
+    fact = uuid4()
+    from contracts.feed import item_id
+
+    assert item_id(fact, Audience.PUPILS) != item_id(fact, Audience.GUARDIANS)
