@@ -81,7 +81,8 @@ class Relay:
         while True:
             try:
                 await self._session()
-            except (KafkaError, *UNREACHABLE) as error:
+            except (KafkaError, asyncpg.UndefinedTableError, *UNREACHABLE) as error:
+                # A table that is missing: the service that owns the database has not migrated it yet.
                 _log.warning("relay interrupted", extra={"service": self._service, "cause": type(error).__name__})
             self._heard = time.monotonic()
             await asyncio.sleep(0.2)
@@ -93,8 +94,8 @@ class Relay:
             await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
             async with contextlib.AsyncExitStack() as stack:
                 sender = producer(self._bootstrap)
-                await sender.start()
                 stack.push_async_callback(sender.stop)
+                await sender.start()
                 await self._drain_for_ever(connection, sender)
         finally:
             with contextlib.suppress(*UNREACHABLE):

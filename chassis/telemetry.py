@@ -92,6 +92,8 @@ def setup(service: str, settings: ProcessSettings) -> None:
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for chatty in ("uvicorn.error", "faststream"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     resource = Resource.create({"service.name": f"preau-{service}"})
     if settings.traces:
         tracing = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(settings.trace_ratio))
