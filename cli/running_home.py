@@ -1,0 +1,58 @@
+"""What the commands need of the Préau that runs in a home: its address, its databases, the operator's token."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from infra.local.control import ask
+from infra.local.home import Home, write_private
+from infra.local.ports import LOOPBACK
+from services.gateway.usecases import bootstrap_operator
+
+OPERATOR_TOKEN = "operator-token"  # noqa: S105 - the name of a file
+
+
+class NotUp(Exception):
+    """No Préau runs in this home."""
+
+
+@dataclass(frozen=True)
+class RunningHome:
+    """A running Préau; `url` is the base of its public API."""
+
+    home: Home
+    url: str
+    postgres_port: int
+
+    @classmethod
+    def of(cls, home: Home) -> RunningHome:
+        """The Préau that runs in a home; raises `NotUp`."""
+        answer: dict[str, Any] | None = ask(home, "status") if home.taken() else None
+        if answer is None or "postgres_port" not in answer:
+            raise NotUp(f"Préau isn't up in {home.root}: start it with `preau up --detach`.")
+        return cls(home, answer["url"], answer["postgres_port"])
+
+    def database_url(self, service: str) -> str:
+        """The URL of a service's database under the service's own role."""
+        name = f"preau_{service}"
+        return f"postgresql://{name}:{self.home.database_password(name)}@{LOOPBACK}:{self.postgres_port}/{name}"
+
+    def operator_token(self) -> str:
+        """The operator's token: made once in the gateway's database, then kept in the home for its owner alone."""
+        path = self.home.keys / OPERATOR_TOKEN
+        if not path.exists():
+            write_private(path, asyncio.run(_bootstrap(self.database_url("gateway"))))
+        return path.read_text(encoding="utf-8")
+
+
+async def _bootstrap(url: str) -> str:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        async with connection.transaction():
+            return await bootstrap_operator(connection)
+    finally:
+        await connection.close()
