@@ -81,7 +81,7 @@ class _House:
             too_large = Problem(413, "body-too-large", "The body is too large", detail=f"At most {limit} bytes.")
             await answer.instead(too_large, scope, receive)
             return
-        body = _Body(receive, limit)
+        body = _Body(receive, limit, complete=not length and b"transfer-encoding" not in headers)
         try:
             async with asyncio.timeout(self._settings.request_seconds):
                 await self._app(scope, body, answer)
@@ -98,10 +98,10 @@ class _House:
 class _Body:
     """Receives a body up to a limit and knows whether all of it came."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, *, complete: bool) -> None:
         self._receive = receive
         self._left = limit
-        self.complete = False
+        self.complete = complete
 
     async def __call__(self) -> Message:
         message = await self._receive()

@@ -167,7 +167,7 @@ async def list_grades(id: UUID, by: By, database: Db, before: UUID | None = None
     return {"audience": audience, "grades": [grade_out(row) for row in rows], "next": following}
 
 
-@router.get("/schools/{uai}/grades-audit", operation_id="readGradesAudit")
+@router.get("/schools/{uai}/audit", operation_id="readGradesAudit")
 async def read_audit(uai: str, by: By, database: Db, before: str | None = None, limit: Limit = 50) -> dict[str, Any]:
     """What staff wrote and read of grades at a school, and what was refused; for its head."""
     if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):

@@ -19,7 +19,7 @@ from chassis.database import Database
 from chassis.identity import Caller
 from contracts.catalogue import EVENTS, example
 from contracts.envelope import Audience, Event
-from contracts.feed import Category, ItemPut, ItemRemoved, Text, pupil_scope
+from contracts.feed import Category, ItemPut, ItemRemoved, Text, item_id, pupil_scope
 from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
 from roster.replica import ROSTER
 from services.feed import domain, store, usecases, wording
@@ -188,6 +188,4 @@ def test_a_cursor_says_what_it_was_made_of_and_no_byte_of_it_can_be_changed(
 
 def test_ids_are_of_fact_and_audience() -> None:
     fact = uuid4()
-    from contracts.feed import item_id
-
     assert item_id(fact, Audience.PUPILS) != item_id(fact, Audience.GUARDIANS)
