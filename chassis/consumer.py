@@ -90,9 +90,14 @@ async def start(source: KafkaBroker) -> None:
     await source.start()
 
 
-def subscribe(source: KafkaBroker, *topics: str, group: str, max_records: int = 500) -> Any:
+Subscriber: TypeAlias = Callable[[KafkaMessage], Awaitable[None]]
+
+
+def subscribe(
+    source: KafkaBroker, *topics: str, group: str, max_records: int = 500
+) -> Callable[[Subscriber], Subscriber]:
     """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone."""
-    return source.subscriber(
+    decorator: Callable[[Subscriber], Subscriber] = source.subscriber(
         *topics,
         group_id=group,
         batch=True,
@@ -105,6 +110,7 @@ def subscribe(source: KafkaBroker, *topics: str, group: str, max_records: int = 
         heartbeat_interval_ms=2_000,
         max_poll_interval_ms=120_000,
     )
+    return decorator
 
 
 async def _as_is(records: tuple[Record, ...], original: Callable[..., Awaitable[Any]]) -> KafkaMessage:

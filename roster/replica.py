@@ -53,7 +53,7 @@ class Roster:
     def subscribe(self, broker: KafkaBroker) -> None:
         """Have the broker feed this replica."""
 
-        @subscribe(broker, TOPIC, group=self._group, max_records=2000)  # type: ignore[untyped-decorator]
+        @subscribe(broker, TOPIC, group=self._group, max_records=2000)
         async def on_directory(message: KafkaMessage) -> None:
             await self._inbox.receive(message, apply)
 

@@ -20,7 +20,7 @@ DOMAIN_TOPICS = (grades.TOPIC,)
 def project(broker: KafkaBroker, forwarder: Forwarder) -> None:
     """Have the broker turn domain events into the feed's."""
 
-    @subscribe(broker, *DOMAIN_TOPICS, group="feed-projector")  # type: ignore[untyped-decorator]
+    @subscribe(broker, *DOMAIN_TOPICS, group="feed-projector")
     async def on_fact(message: KafkaMessage) -> None:
         await forwarder.receive(message)
 
@@ -31,6 +31,6 @@ def keep(broker: KafkaBroker, inbox: Inbox, generation: int) -> None:
     async def effect(connection: Connection, events: Sequence[Received]) -> None:
         await usecases.keep(connection, events, generation)
 
-    @subscribe(broker, feed.TOPIC, group="feed-history", max_records=1000)  # type: ignore[untyped-decorator]
+    @subscribe(broker, feed.TOPIC, group="feed-history", max_records=1000)
     async def on_item(message: KafkaMessage) -> None:
         await inbox.receive(message, effect)

@@ -216,7 +216,7 @@ BAD_TOKENS = {
     "another issuer": forged(iss="someone"),
     "nobody": forged(sub="nobody/1"),
     "no subject": jwt.encode({"aud": "test"}, PRIVATE, "EdDSA"),
-    "unsigned": jwt.encode({"sub": f"people/{PERSON}", "aud": "test"}, None, "none"),
+    "unsigned": jwt.encode({"sub": f"people/{PERSON}", "aud": "test"}, "", "none"),
     "the public key as a secret": jwt.api_jws.PyJWS().encode(b"{}", "x" * 40, "HS256"),
     "another key": jwt.encode({"sub": f"people/{PERSON}", "aud": "test"}, Ed25519PrivateKey.generate(), "EdDSA"),
     "not a token": "a.b.c",

@@ -139,7 +139,7 @@ async def test_the_same_batch_again_has_no_effect(database: Database, again: int
     def event(sequence: int, key: str) -> Received:
         made = outgoing("t", Beat(), source="/s", key=key).envelope
         envelope = Envelope(**{**{f: getattr(made, f) for f in made.__slots__}, "sequence": sequence})
-        return Received(envelope, b"{}", None)  # type: ignore[arg-type]
+        return Received(envelope, b"{}", None)
 
     batch = [event(1, "a"), event(2, "b"), event(3, "a"), event(3, "a"), event(2, "a")]
     async with database.transaction() as connection:

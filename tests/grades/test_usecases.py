@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -120,7 +120,7 @@ async def test_a_due_time_is_reached_once_and_for_its_audience_alone(grades: Dat
     assert await owed(grades) == []
     timers = [asyncio.create_task(Timers(grades, {usecases.DUE: usecases.due}).run()) for _ in range(2)]
     async with asyncio.timeout(10):
-        while not (told := await owed(grades)):
+        while not (told := await owed(grades)):  # noqa: ASYNC110 - the database is asked, nothing tells of it
             await asyncio.sleep(0.02)
     for timer in timers:
         timer.cancel()
@@ -154,11 +154,12 @@ async def test_only_a_teacher_of_the_group_writes(grades: Database, who: str) ->
     async with grades.transaction() as connection:
         found = await create(connection)
     caller = Caller(person=uid(who))
-    for work in (
+    attempts: list[Callable[[Connection], Awaitable[Assessment]]] = [
         lambda c: usecases.create_assessment(c, caller, dict(BODY)),
         lambda c: usecases.publish(c, caller, found.id),
         lambda c: usecases.put_marks(c, caller, found.id, [uid("zoé")], [Mark(Decimal(1))], None),
-    ):
+    ]
+    for work in attempts:
         with pytest.raises(Refused) as refused:
             async with grades.transaction() as connection:
                 await work(connection)

@@ -1,0 +1,115 @@
+"""An outage in mid-demo: a part is killed while grades are posted; nothing acknowledged may be lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from decimal import Decimal
+from typing import Any
+
+from cli import demo_school as school
+from cli.demo.desk import Assessment, Desk
+from cli.demo.stage import Stage, StepFailed
+from infra.local.control import ask
+from infra.local.home import Home
+
+PARTS = ("postgres", "kafka", "directory", "grades", "feed", "relay", "gateway-1", "gateway-2", "gateway", "portal")
+"""What can be killed; `gateway` is the worker that serves the parent's stream."""
+POSTS = 20
+KILLED_AFTER = 7
+PACE_SECONDS = 0.4
+RECOVERY_SECONDS = 120.0
+_POLL_SECONDS = 0.1
+_CORRECTIONS = 5
+
+
+class NoSuchPart(LookupError):
+    """The platform runs no part of that name."""
+
+
+async def outage(stage: Stage, home: Home, part: str) -> str:
+    """Post steadily, kill the part in the middle, wait until all is well, and say how long that took."""
+    posting = asyncio.create_task(_post_steadily(stage))
+    try:
+        await stage.expect(
+            lambda: _acknowledged(stage) >= KILLED_AFTER, "the first grades are posted", RECOVERY_SECONDS
+        )
+        name, pid = await _victim(stage, home, part)
+        os.kill(pid, signal.SIGKILL)
+        killed = time.time()
+        stage.tell("note", text=f"killed {name} (process {pid}) by SIGKILL")
+        stage.tell("kill", part=name, pid=pid)
+        attempts = await posting
+    finally:
+        posting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await posting
+    await _until_ready(home, name, pid)
+    ready = time.time() - killed
+    await stage.expect_all("everything acknowledged has arrived", RECOVERY_SECONDS)
+    await stage.expect(lambda: all(r.worker for r in stage.readers.values()), "every stream is open", RECOVERY_SECONDS)
+    arrived = max(time.time() - killed, ready)
+    return (
+        f"{POSTS} posts acknowledged ({attempts - POSTS} sent again under the same Idempotency-Key); "
+        f"{name} ready again after {ready:.1f} s, everything acknowledged at its readers by then or within {arrived:.1f} s"
+    )
+
+
+def _acknowledged(stage: Stage) -> int:
+    return len({write.begun for write in stage.ledger.writes if write.acknowledged and _PREFIX in write.key})
+
+
+_PREFIX = "Série"
+
+
+async def _post_steadily(stage: Stage) -> int:
+    """Assessments in both classes, each marked and then corrected over and over; returns how many requests it took."""
+    attempts = 0
+    desks = list(stage.desks.values())
+    assessments: list[tuple[Desk, Assessment]] = []
+    for n in range(POSTS):
+        begun = time.monotonic()
+        if n % _CORRECTIONS == 0:
+            desk = desks[len(assessments) % len(desks)]
+            assessments.append((desk, await desk.assessment(stage.title(f"{_PREFIX} {len(assessments) + 1}"))))
+        desk, assessment = assessments[-1]
+        stage.posted_at = time.time()
+        score = Decimal(6) + n % _CORRECTIONS
+        posted = await desk.mark(assessment, desk.class_scores(score, Decimal("0.25")), reason=None)
+        attempts += posted.attempts
+        # A pace, not a wait for anything: the part is to die between posts and during one.
+        await asyncio.sleep(max(0.0, PACE_SECONDS - (time.monotonic() - begun)))
+    return attempts
+
+
+async def _victim(stage: Stage, home: Home, part: str) -> tuple[str, int]:
+    status = await _status(home)
+    pids = {one["part"]: one["pid"] for one in status["parts"] if one["pid"]}
+    if part == "gateway":
+        serving = stage.reader(school.PARENT).worker
+        part = next((name for name, pid in pids.items() if str(pid) == serving), "gateway-1")
+    if part not in pids:
+        raise NoSuchPart(f"no part named {part} runs: {', '.join(sorted(pids))}")
+    return part, int(pids[part])
+
+
+async def _status(home: Home) -> dict[str, Any]:
+    answer = await asyncio.to_thread(ask, home, "status")
+    return answer or {"parts": []}
+
+
+async def _until_ready(home: Home, killed: str, pid: int) -> None:
+    """Wait until the supervisor has started the part anew and finds every part ready."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        parts = {one["part"]: one for one in (await _status(home))["parts"]}
+        again = killed in parts and parts[killed]["pid"] not in (None, pid)
+        if again and all(one["state"] == "ready" for one in parts.values()):
+            return
+        if time.monotonic() > deadline:
+            states = {name: one["state"] for name, one in parts.items() if one["state"] != "ready"}
+            raise StepFailed(f"not ready {RECOVERY_SECONDS:.0f} s after {killed} was killed: {states}")
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,0 +1,334 @@
+"""`preau up`, `down`, `status`, `restart`, `reset` and `run`: the life of an embedded Préau."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo
+
+import typer
+
+from infra.local.control import ask
+from infra.local.home import Home, HomeTaken
+from infra.local.ports import PortTaken, hold_public_port
+
+if TYPE_CHECKING:
+    from infra.local.system import System
+
+START_LIMIT = 300.0
+STOP_LIMIT = 90.0
+PAUSE = 0.1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (up, down, status, restart, reset, run):
+        app.command()(command)
+    app.command("supervise", hidden=True)(supervise)
+
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Public port on 127.0.0.1; 0 picks a free one.")]
+Scale = Annotated[list[str] | None, typer.Option(help="Number of workers, as gateway=3.")]
+
+
+def up(
+    port: Port = 8080,
+    scale: Scale = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once all is up.")] = False,
+) -> None:
+    """Start everything, and stay until Ctrl-C."""
+    home = Home.default()
+    _create(home)
+    workers = _workers(scale)
+    if home.taken():
+        _tell_that_it_is_up(home)
+        return
+    _fetch_jars()
+    if detach:
+        _start_apart(home, port, scale or [])
+    else:
+        _supervise(home, port, workers, quiet=False)
+
+
+def supervise(port: Port = 8080, scale: Scale = None) -> None:
+    """Run as the background process of `up --detach`."""
+    _supervise(Home.default(), port, _workers(scale), quiet=True)
+
+
+def down() -> None:
+    """Stop everything, in order."""
+    home = Home.default()
+    if not home.taken():
+        typer.echo("Préau isn't up." if not _end_leftovers(home) else "Ended what an earlier run left behind.")
+        return
+    _stop_and_wait(home)
+    typer.echo("Préau is down.")
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show each part: its state, since when, restarts, last error, and how far it is behind."""
+    home = Home.default()
+    answer = ask(home, "status") if home.taken() else None
+    if as_json:
+        shown = {"up": False, "parts": []} if answer is None else _without_private(answer)
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+    elif answer is None:
+        typer.echo("Préau isn't up.")
+    else:
+        _print_status(answer)
+    if answer is None:
+        raise typer.Exit(3)
+
+
+def restart(part: str) -> None:
+    """End one part; it is started again at once."""
+    answer = ask(Home.default(), "restart", part=part)
+    if answer is None or "error" in answer:
+        _fail((answer or {}).get("error", "Préau isn't up."))
+
+
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False) -> None:
+    """Stop everything and erase the data, keys and logs of this home."""
+    home = Home.default()
+    if not yes:
+        typer.confirm(f"Erase all data in {home.root}?", abort=True)
+    if home.taken():
+        _stop_and_wait(home)
+    _end_leftovers(home)
+    home.wipe()
+    typer.echo(f"{home.root} is empty; the next `preau up` starts afresh.")
+
+
+def run(service: str) -> None:
+    """Run one service as this process, configured by environment variables."""
+    from cli.running import run_service
+
+    run_service(service)
+
+
+# Starting
+
+
+def _create(home: Home) -> None:
+    try:
+        home.create()
+    except PermissionError as error:
+        _fail(f"{error}. Choose another folder with PREAU_HOME.")
+
+
+def _workers(scale: list[str] | None) -> dict[str, int]:
+    workers = {}
+    for entry in scale or []:
+        name, _, number = entry.partition("=")
+        if name != "gateway" or not number.isdecimal() or not 1 <= int(number) <= 32:
+            _fail(f"--scale {entry}: expected gateway=N with N from 1 to 32")
+        workers[name] = int(number)
+    return workers
+
+
+def _fetch_jars() -> None:
+    from infra.local.home import default_cache
+    from infra.local.jars import JarsUnavailable, ensure_jars, missing_jars
+
+    cache = default_cache()
+    missing = missing_jars(cache)
+    if not missing:
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("Apache Kafka"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns) as progress:
+        task = progress.add_task("", total=len(missing))
+        try:
+            ensure_jars(cache, lambda done, _total, name: progress.update(task, completed=done, description=name))
+        except JarsUnavailable as error:
+            progress.stop()
+            _fail(str(error))
+
+
+def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -> None:
+    from infra.local.supervisor import Supervisor
+    from infra.local.system import System
+
+    try:
+        hold = home.take()
+    except HomeTaken:
+        _tell_that_it_is_up(home)
+        return
+    try:
+        reservation = hold_public_port(port)
+    except PortTaken as taken:
+        _fail(str(taken))
+    begun = time.monotonic()
+    system = System(home, reservation.getsockname()[1], workers, notice=typer.echo)
+
+    def announce(part: str, text: str) -> None:
+        if part:
+            typer.echo(f"  {part:<12} {text}")
+        else:
+            _print_closing(system.url, supervisor.closing or [], time.monotonic() - begun)
+
+    async def main() -> None:
+        await supervisor.run()
+
+    async def make() -> Supervisor:
+        return Supervisor(
+            home,
+            system.parts(),
+            announce=(lambda _part, _text: None) if quiet else announce,
+            after=lambda: _demo_school(system),
+            idle=system.kafka.build_archive,
+            facts={"url": system.url, "home": str(home.root), "postgres_port": system.postgres.port},
+        )
+
+    with asyncio.Runner() as runner:
+        supervisor = runner.run(make())
+        runner.run(main())
+    reservation.close()
+    hold.release()
+    if not quiet:
+        typer.echo("Préau is down.")
+
+
+def _demo_school(system: System) -> list[str]:
+    """Load the demo school on the first start; says who to sign in as."""
+    if importlib.util.find_spec("cli.demo_school") is None:
+        return []
+    lines: list[str] = asyncio.run(_ensure_demo_school(system))
+    return lines
+
+
+async def _ensure_demo_school(system: System) -> list[str]:
+    import asyncpg
+
+    from cli import demo_school
+    from services.gateway.usecases import bootstrap_operator
+
+    connection = await asyncpg.connect(system.databases["gateway"], timeout=10)
+    try:
+        token = await bootstrap_operator(connection)
+    finally:
+        await connection.close()
+    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    _, people = await demo_school.ensure(system.databases["directory"], system.url, token, today)
+    width = max(len(person.login) for person in people)
+    lines = [f"  {person.login:<{width}}  {person.given_name} {person.family_name}, {person.what}" for person in people]
+    return [f"Sign in with the password {demo_school.PASSWORD} as", *lines]
+
+
+def _start_apart(home: Home, port: int, scale: list[str]) -> None:
+    try:
+        hold_public_port(port).close()
+    except PortTaken as taken:
+        _fail(str(taken))
+    begun = time.monotonic()
+    options = [f"--scale={entry}" for entry in scale]
+    log = home.logs / "supervisor.log"
+    with log.open("ab") as output:
+        child = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-P", "-m", "cli", "supervise", f"--port={port}", *options],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env={**os.environ, "PREAU_HOME": str(home.root)},
+        )  # fmt: skip
+    _follow(home, child, begun)
+
+
+def _follow(home: Home, child: subprocess.Popen[bytes], begun: float) -> None:
+    """Show the parts of a supervisor in the background as they start."""
+    shown = 0
+    while time.monotonic() - begun < START_LIMIT:
+        if child.poll() is not None:
+            from infra.local.processes import last_line
+
+            _fail(f"The start failed: {last_line(home.logs / 'supervisor.log')}")
+        answer = ask(home, "status", events_from=shown)
+        for event in (answer or {}).get("events", []):
+            shown += 1
+            if event["part"]:
+                typer.echo(f"  {event['part']:<12} {event['text']}")
+        if answer and answer["up"]:
+            _print_closing(answer["url"], answer["closing"], time.monotonic() - begun)
+            return
+        time.sleep(PAUSE)
+    _fail(f"Not all parts were ready after {START_LIMIT:.0f} s; `preau status` tells which.")
+
+
+# Stopping
+
+
+def _stop_and_wait(home: Home) -> None:
+    ask(home, "down")
+    deadline = time.monotonic() + STOP_LIMIT
+    while home.taken():
+        if time.monotonic() > deadline:
+            _fail(f"Préau did not stop within {STOP_LIMIT:.0f} s; its logs are in {home.logs}.")
+        time.sleep(PAUSE)
+
+
+def _end_leftovers(home: Home) -> bool:
+    from infra.local.processes import end, marked, working_in
+
+    services = marked(home.root)
+    end(services, signal.SIGTERM, STOP_LIMIT / 3)
+    servers = working_in(home.root / "postgres" / "data", "postgres")
+    end(servers, signal.SIGINT, STOP_LIMIT / 3)
+    return bool(services or servers)
+
+
+# Telling
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
+def _tell_that_it_is_up(home: Home) -> None:
+    deadline = time.monotonic() + 10
+    while (answer := ask(home, "status")) is None and time.monotonic() < deadline:
+        time.sleep(PAUSE)
+    if answer is None:
+        _fail(f"Another process holds {home.root}; try again once it has ended.")
+    else:
+        typer.echo(f"Préau is already {'up' if answer['up'] else 'starting'}: {answer['url']}")
+
+
+def _print_closing(url: str, lines: list[str], seconds: float) -> None:
+    typer.echo(f"\nPréau is up in {seconds:.1f} s: {url}")
+    for line in lines:
+        typer.echo(line)
+
+
+def _without_private(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name not in ("closing", "events")}
+
+
+def _print_status(answer: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("part", "state", "pid", "up since", "restarts", "behind", "last error"):
+        table.add_column(heading, overflow="fold")
+    for part in answer["parts"]:
+        since = datetime.fromtimestamp(part["since"]).astimezone() if part["since"] else None
+        lag = ", ".join(f"{name.removeprefix('preau_')} {value:g}" for name, value in part["lag"].items())
+        table.add_row(
+            part["part"], part["state"], str(part["pid"] or ""), f"{since:%d/%m %H:%M:%S}" if since else "",
+            str(part["restarts"]), lag, part["last_error"],
+        )  # fmt: skip
+    Console().print(answer["url"], table, sep="\n\n")

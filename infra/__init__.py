@@ -1,0 +1,1 @@
+"""What Préau runs on: topics, and the embedded or remote servers beneath the services."""

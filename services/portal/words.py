@@ -1,0 +1,333 @@
+"""Every text the portal shows, in French first and in English: a field that one language lacks does not type-check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.directory import RoleName
+from contracts.feed import Category
+
+DEFAULT = "fr"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The texts of one language; `{name}` stands for a value."""
+
+    lang: str
+    language: str
+    brand: str
+    tagline: str
+    skip: str
+    account: str
+    home: str
+
+    sign_in: str
+    sign_in_lead: str
+    login: str
+    password: str
+    sign_in_action: str
+    sign_in_help: str
+    wrong_credentials: str
+    missing_credentials: str
+    throttled: str
+    throttled_minutes: str
+    sign_in_unavailable: str
+    signed_out: str
+    sign_out: str
+
+    family_title: str
+    own_title: str
+    staff_title: str
+    hello: str
+    children: str
+    all_children: str
+    categories: str
+    all_categories: str
+    category: Mapping[Category, str]
+    kind: Mapping[Category, str]
+    roles: Mapping[RoleName, str]
+    roles_title: str
+    staff_lead: str
+    role_at: str
+
+    today: str
+    yesterday: str
+    weekdays: tuple[str, ...]
+    months: tuple[str, ...]
+    day: str
+    day_and_year: str
+    first_of_month: str
+    clock: str
+    just_now: str
+    minutes_ago: str
+    yesterday_at: str
+    on_day_at: str
+
+    correction: str
+    out_of: str
+    older: str
+    newest: str
+    reading_older: str
+    empty_title: str
+    empty: str
+    empty_filtered: str
+    show_all: str
+    no_right_title: str
+    no_right: str
+    no_right_next: str
+
+    live: str
+    waiting: str
+    offline: str
+    announce_new: str
+    announce_corrected: str
+    announce_removed: str
+
+    unavailable_title: str
+    unavailable: str
+    not_found_title: str
+    not_found: str
+    refused_title: str
+    refused: str
+    failed_title: str
+    failed: str
+    retry: str
+    back_home: str
+
+
+FR = Words(
+    lang="fr",
+    language="Français",
+    brand="Préau",
+    tagline="La vie au collège, à portée de main",
+    skip="Aller au contenu",
+    account="Mon compte",
+    home="Préau, accueil",
+    sign_in="Connexion",
+    sign_in_lead="Notes, absences, devoirs et informations du collège\u00a0: suivez la scolarité de vos enfants.",
+    login="Identifiant",
+    password="Mot de passe",  # noqa: S106 - a label
+    sign_in_action="Se connecter",
+    sign_in_help="Identifiant ou mot de passe perdu\u00a0? Le secrétariat du collège peut vous en donner de nouveaux.",
+    wrong_credentials="Identifiant ou mot de passe incorrect. Vérifiez votre saisie, puis réessayez.",
+    missing_credentials="Saisissez votre identifiant et votre mot de passe.",
+    throttled="Trop de tentatives. Réessayez dans {seconds} secondes.",
+    throttled_minutes="Trop de tentatives. Réessayez dans {minutes} minutes.",
+    sign_in_unavailable="Préau est momentanément indisponible. Vos identifiants ne sont pas en cause\u00a0: "
+    "réessayez dans quelques instants.",
+    signed_out="Vous êtes déconnecté. À bientôt\u00a0!",
+    sign_out="Se déconnecter",
+    family_title="Les nouvelles du collège",
+    own_title="Mes nouvelles",
+    staff_title="Mon espace",
+    hello="Bonjour {name}",
+    children="Enfants",
+    all_children="Tous",
+    categories="Rubriques",
+    all_categories="Tout",
+    category={
+        Category.GRADES: "Notes",
+        Category.ABSENCES: "Absences",
+        Category.HOMEWORK: "Devoirs",
+        Category.NEWS: "Infos",
+    },
+    kind={
+        Category.GRADES: "Note",
+        Category.ABSENCES: "Absence",
+        Category.HOMEWORK: "Devoir",
+        Category.NEWS: "Information",
+    },
+    roles={
+        RoleName.PUPIL: "Élève",
+        RoleName.GUARDIAN: "Responsable",
+        RoleName.TEACHER: "Professeur",
+        RoleName.STUDENT_AFFAIRS: "Vie scolaire",
+        RoleName.HEAD: "Direction",
+    },
+    roles_title="Vos fonctions",
+    staff_lead="Ce que le collège publie à votre attention s’affiche ici.",
+    role_at="{role}, {school}",
+    today="Aujourd’hui",
+    yesterday="Hier",
+    weekdays=("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"),
+    months=(
+        "janvier",
+        "février",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "août",
+        "septembre",
+        "octobre",
+        "novembre",
+        "décembre",
+    ),
+    day="{weekday} {day} {month}",
+    day_and_year="{weekday} {day} {month} {year}",
+    first_of_month="1er",
+    clock="{hour}\u00a0h\u00a0{minute}",
+    just_now="à l’instant",
+    minutes_ago="il y a {minutes}\u00a0min",
+    yesterday_at="hier à {clock}",
+    on_day_at="le {day} {month} à {clock}",
+    correction="Correction",
+    out_of="sur {out_of}",
+    older="Plus ancien",
+    newest="Revenir au plus récent",
+    reading_older="Vous lisez des nouvelles plus anciennes.",
+    empty_title="Rien de nouveau pour l’instant",
+    empty="Les notes, les absences, les devoirs et les informations du collège s’afficheront ici dès leur publication.",
+    empty_filtered="Rien à afficher avec ce filtre.",
+    show_all="Tout afficher",
+    no_right_title="Aucun enfant n’est rattaché à votre compte",
+    no_right="Votre compte fonctionne, mais le collège ne vous a pas encore donné accès aux nouvelles d’un élève.",
+    no_right_next="Adressez-vous au secrétariat du collège\u00a0: dès que l’accès sera ouvert, cette page se remplira.",
+    live="En direct",
+    waiting="Reconnexion…",
+    offline="Hors ligne",
+    announce_new="Nouveau\u00a0: {text}",
+    announce_corrected="Correction\u00a0: {text}",
+    announce_removed="Retiré\u00a0: {text}",
+    unavailable_title="Préau est momentanément indisponible",
+    unavailable="La plateforme ne répond pas. Rien n’est perdu\u00a0: réessayez dans quelques instants.",
+    not_found_title="Cette page n’existe pas",
+    not_found="L’adresse est peut-être incomplète, ou la page a changé de place.",
+    refused_title="Cette demande n’a pas pu être acceptée",
+    refused="Revenez à l’accueil, puis réessayez.",
+    failed_title="Quelque chose s’est mal passé",
+    failed="L’erreur vient de nous. Réessayez dans quelques instants.",
+    retry="Réessayer",
+    back_home="Revenir à l’accueil",
+)
+
+EN = Words(
+    lang="en",
+    language="English",
+    brand="Préau",
+    tagline="School life, close at hand",
+    skip="Skip to content",
+    account="My account",
+    home="Préau, home",
+    sign_in="Sign in",
+    sign_in_lead="Grades, absences, homework and news from school: follow your children’s days.",
+    login="Login",
+    password="Password",  # noqa: S106 - a label
+    sign_in_action="Sign in",
+    sign_in_help="Lost your login or password? The school office can give you new ones.",
+    wrong_credentials="Wrong login or password. Check what you typed, then try again.",
+    missing_credentials="Enter your login and your password.",
+    throttled="Too many attempts. Try again in {seconds} seconds.",
+    throttled_minutes="Too many attempts. Try again in {minutes} minutes.",
+    sign_in_unavailable="Préau is unavailable for the moment. Your login is not at fault: try again shortly.",
+    signed_out="You are signed out. See you soon!",
+    sign_out="Sign out",
+    family_title="News from school",
+    own_title="My news",
+    staff_title="My space",
+    hello="Hello {name}",
+    children="Children",
+    all_children="All",
+    categories="Sections",
+    all_categories="All",
+    category={
+        Category.GRADES: "Grades",
+        Category.ABSENCES: "Absences",
+        Category.HOMEWORK: "Homework",
+        Category.NEWS: "News",
+    },
+    kind={
+        Category.GRADES: "Grade",
+        Category.ABSENCES: "Absence",
+        Category.HOMEWORK: "Homework",
+        Category.NEWS: "News",
+    },
+    roles={
+        RoleName.PUPIL: "Pupil",
+        RoleName.GUARDIAN: "Guardian",
+        RoleName.TEACHER: "Teacher",
+        RoleName.STUDENT_AFFAIRS: "Student affairs",
+        RoleName.HEAD: "Head",
+    },
+    roles_title="Your roles",
+    staff_lead="What the school publishes for you appears here.",
+    role_at="{role}, {school}",
+    today="Today",
+    yesterday="Yesterday",
+    weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    months=(
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ),
+    day="{weekday} {day} {month}",
+    day_and_year="{weekday} {day} {month} {year}",
+    first_of_month="1",
+    clock="{hour}:{minute}",
+    just_now="just now",
+    minutes_ago="{minutes}\u00a0min ago",
+    yesterday_at="yesterday at {clock}",
+    on_day_at="{day} {month} at {clock}",
+    correction="Correction",
+    out_of="out of {out_of}",
+    older="Older",
+    newest="Back to the latest",
+    reading_older="You are reading older news.",
+    empty_title="Nothing new for now",
+    empty="Grades, absences, homework and news from school will appear here as soon as they are published.",
+    empty_filtered="Nothing to show with this filter.",
+    show_all="Show everything",
+    no_right_title="No child is linked to your account",
+    no_right="Your account works, but the school has not yet given you access to a pupil’s news.",
+    no_right_next="Please ask the school office: as soon as access is open, this page will fill.",
+    live="Live",
+    waiting="Reconnecting…",
+    offline="Offline",
+    announce_new="New: {text}",
+    announce_corrected="Correction: {text}",
+    announce_removed="Removed: {text}",
+    unavailable_title="Préau is unavailable for the moment",
+    unavailable="We cannot reach the platform. Nothing is lost: try again shortly.",
+    not_found_title="This page does not exist",
+    not_found="The address may be incomplete, or the page has moved.",
+    refused_title="This request could not be accepted",
+    refused="Go back to the home page, then try again.",
+    failed_title="Something went wrong",
+    failed="The mistake is ours. Try again shortly.",
+    retry="Try again",
+    back_home="Back to the home page",
+)
+
+LANGUAGES: Mapping[str, Words] = {"fr": FR, "en": EN}
+
+
+def choose(cookie: str | None, accept: str | None) -> Words:
+    """The visitor's own choice, else the best of what the browser accepts, else French."""
+    if cookie is not None and cookie in LANGUAGES:
+        return LANGUAGES[cookie]
+    ranked = sorted((_ranked(part) for part in (accept or "")[:500].split(",")), key=lambda r: -r[0])
+    for quality, lang in ranked:
+        if quality > 0 and lang in LANGUAGES:
+            return LANGUAGES[lang]
+    return LANGUAGES[DEFAULT]
+
+
+def _ranked(part: str) -> tuple[float, str]:
+    tag, _, quality = part.strip().partition(";q=")
+    try:
+        weight = float(quality) if quality else 1.0
+    except ValueError:
+        weight = 0.0
+    return weight, tag.partition("-")[0].lower()
