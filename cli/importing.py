@@ -115,13 +115,8 @@ class _Bars:
 def print_report(report: Report, console: Console) -> None:
     """Print a report: counts per kind, then the problems, refusals first, and where the directory stands."""
     names = list(Counts().as_dict())
-    table = Table(
-        "",
-        *names,
-        title="Dry run: nothing was written" if report.dry_run else "Import",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    title = "Dry run: nothing was written" if report.dry_run else "Import"
+    table = Table("", *names, title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     for kind, counts in report.counts.items():
         table.add_row(kind, *(str(count or "") for count in counts.as_dict().values()))
     console.print(table)

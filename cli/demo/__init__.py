@@ -73,4 +73,4 @@ def _up() -> tuple[RunningHome, bool]:
 def _command(*arguments: str) -> int:
     # Its words go to standard error: standard output is the demo's own.
     command = [sys.executable, "-P", "-m", "cli", *arguments]
-    return subprocess.run(command, stdout=sys.stderr, check=False).returncode  # noqa: S603 - our own command line
+    return subprocess.run(command, stdout=sys.stderr, check=False).returncode

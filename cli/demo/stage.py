@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -67,6 +68,14 @@ class Stage:
         if not await self.notes.until(condition, seconds):
             raise StepFailed(f"{what}: not within {seconds:.0f} s")
 
+    async def poll(self, probe: Callable[[], Awaitable[bool]], what: str, seconds: float = ARRIVAL_SECONDS) -> None:
+        """Ask until something holds that no stream tells of; raises `StepFailed` when it does not in time."""
+        deadline = time.monotonic() + seconds
+        while not await probe():
+            if time.monotonic() > deadline:
+                raise StepFailed(f"{what}: not within {seconds:.0f} s")
+            await asyncio.sleep(0.05)
+
     def missing(self) -> int:
         """How many acknowledged states that are due have not arrived yet."""
         return sum(1 for finding in self.verdict().findings if finding.fault == "lost")
@@ -83,10 +92,6 @@ class Stage:
         """The states of an assessment's grades that a person's stream has shown, in order."""
         name = self.reader(who).name
         return [one.state for one in self.notes.seen if one.reader == name and one.key.startswith(f"{title} |")]
-
-    def pupil(self, who: school.DemoPerson) -> str:
-        """The directory's id of a demo pupil."""
-        return str(who.id)
 
     def close_right(self, name: str, scope: str) -> None:
         """Enter that the withdrawal of a right was answered just now."""

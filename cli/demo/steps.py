@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from cli import demo_school as school
 from cli.demo.checker import Right
+from cli.demo.reader import state_of
 from cli.demo.stage import Stage, StepFailed
 
 DUE_LATER_SECONDS = 4.0
@@ -18,7 +19,7 @@ async def class_graded(stage: Stage) -> str:
     title = stage.title("Contrôle de fractions")
     desk = stage.desks["6e1"]
     assessment = await desk.assessment(title)
-    scores = desk.class_scores(Decimal(8)) | {stage.pupil(school.PUPIL): Decimal("14.5")}
+    scores = desk.class_scores(Decimal(8)) | {str(school.PUPIL.id): Decimal("14.5")}
     posted = await desk.mark(assessment, scores)
     stage.posted_at = posted.begun
     await stage.expect_all("everyone who may see a grade has it")
@@ -53,7 +54,7 @@ async def _post(stage: Stage, name: str, title: str, scores: dict[str, Decimal])
 async def due_later(stage: Stage) -> str:
     """A grade is due for pupils now, for guardians a little later"""
     title = stage.title("Devoir maison")
-    desk, pupil = stage.desks["6e1"], stage.pupil(school.PUPIL)
+    desk, pupil = stage.desks["6e1"], str(school.PUPIL.id)
     due = time.time() + DUE_LATER_SECONDS
     assessment = await desk.assessment(title, guardians_due=due)
     stage.posted_at = time.time()
@@ -72,7 +73,7 @@ async def due_later(stage: Stage) -> str:
 async def corrected(stage: Stage) -> str:
     """A correction replaces what stood there"""
     title = stage.title("Calcul mental")
-    desk, pupil = stage.desks["6e1"], stage.pupil(school.PUPIL)
+    desk, pupil = stage.desks["6e1"], str(school.PUPIL.id)
     assessment = await desk.assessment(title)
     stage.posted_at = time.time()
     await desk.mark(assessment, {pupil: Decimal(9)})
@@ -82,17 +83,21 @@ async def corrected(stage: Stage) -> str:
     await stage.expect_all("the correction is there")
     if stage.got(school.PARENT, title) != ["9/20", "12,5/20"]:
         raise StepFailed(f"the guardian saw {stage.got(school.PARENT, title)}")
-    page = await stage.cast.members[school.PARENT.login].api.get("/v1/feed")
-    shown = [item for item in page["items"] if title in item["summary"]["fr"]]
-    if len(shown) != 1 or not shown[0]["corrected"]:
-        raise StepFailed(f"the history shows it {len(shown)} times")
+    parent = stage.cast.members[school.PARENT.login].api
+
+    async def history() -> bool:
+        shown = [item for item in (await parent.get("/v1/feed"))["items"] if title in item["summary"]["fr"]]
+        return [state_of(item) for item in shown] == ["12,5/20"] and shown[0]["corrected"]
+
+    # The history is written beside the stream, not before it.
+    await stage.poll(history, "the history shows one item, the corrected one")
     return "one item, now 12,5/20, and it says what it was before"
 
 
 async def resumed_elsewhere(stage: Stage) -> str:
     """A dropped connection resumes at another gateway worker and misses nothing"""
     title = stage.title("Géométrie")
-    desk, pupil = stage.desks["6e1"], stage.pupil(school.PUPIL)
+    desk, pupil = stage.desks["6e1"], str(school.PUPIL.id)
     reader = stage.reader(school.PARENT)
     worker = reader.worker
     await reader.hang_up()
@@ -111,7 +116,7 @@ async def resumed_elsewhere(stage: Stage) -> str:
 
 async def right_withdrawn(stage: Stage) -> str:
     """A guardian's right is withdrawn and their open stream falls silent; granted again, it speaks again"""
-    pupil, person = stage.pupil(school.PUPIL), school.SEPARATED
+    pupil, person = str(school.PUPIL.id), school.SEPARATED
     link = f"/v1/pupils/{pupil}/guardians/{person.id}"
     operator, reader, scope = stage.cast.operator, stage.reader(person), f"guardians:pupils/{pupil}"
     links = (await operator.get(f"/v1/pupils/{pupil}/guardians"))["guardians"]

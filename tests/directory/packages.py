@@ -115,6 +115,3 @@ def text(rows: Iterable[list[str]]) -> bytes:
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     return out.getvalue().encode()
-
-
-

@@ -138,5 +138,3 @@ def last_id(socket: Socket) -> str | None:
     """The last id a client of this socket knows."""
     found = re.findall(rb"\nid: (.*)\n\n|^[0-9a-f]+\r\nid: (.*)\n\n", socket.received)
     return next((a or b).decode() for a, b in reversed(found)) if found else None
-
-

@@ -182,64 +182,75 @@ def test_an_orderly_end_is_the_end_of_the_body() -> None:
     assert socket.closed
 
 
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("publish"), st.sampled_from([MINE, OTHER, "staff:schools/x"])),
-        st.tuples(st.just("time"), st.floats(0, 0.02)),
-        st.tuples(st.just("block"), st.just("")),
-        st.tuples(st.just("unblock"), st.just("")),
-        st.tuples(st.just("reconnect"), st.just("")),
-        st.tuples(st.just("hold"), st.just("")),
-        st.tuples(st.just("release"), st.just("")),
-        st.tuples(st.just("beat"), st.just("")),
-    ),
-    max_size=80,
-)
+class Course:
+    """A reader and its client through a course of events; the client comes back with the last id it was told."""
+
+    def __init__(self, joined_bytes: int) -> None:
+        self.stage = Stage(joined_bytes=joined_bytes)
+        self.expected: list[int] = []
+        self._got: list[int] = []
+        self._offset = -1
+        self._known = CURSORS.issue(1, -1, CURSORS.reader(str(PERSON), [MINE, OTHER]))
+        self._come(None)
+
+    def _come(self, position: int | None) -> None:
+        self.reader, self.socket = self.stage.reader(MINE, OTHER)
+        self.stage.fanout.join(self.reader, position)
+
+    def publish(self, scope: str) -> None:
+        self._offset += 1
+        self.stage.publish(self._offset, scope)
+        if scope in (MINE, OTHER):
+            self.expected.append(self._offset)
+
+    def block(self) -> None:
+        self.socket.room = 0
+
+    def unblock(self) -> None:
+        self.socket.room = 1 << 30
+        if self.reader.paused:
+            self.stage.fanout.resume(self.reader)
+
+    def beat(self) -> None:
+        for _ in range(60):
+            self.stage.fanout.beat()
+
+    def reconnect(self) -> None:
+        self._got += offsets(self.socket)
+        self._known = last_id(self.socket) or self._known
+        self.stage.fanout.leave(self.reader)
+        self._come(CURSORS.read(self._known).offset)
+
+    def end(self) -> list[int]:
+        """Let everything come, and say what the client got."""
+        self.stage.fanout.release()
+        self.unblock()
+        self.stage.settle()
+        return self._got + offsets(self.socket)
 
 
-@given(steps, st.integers(50, 2000))
+plain = st.sampled_from(["block", "unblock", "reconnect", "hold", "release", "beat"])
+steps = st.one_of(st.sampled_from([MINE, OTHER, "staff:schools/x"]), st.floats(0, 0.02), plain)
+
+
+@given(st.lists(steps, max_size=80), st.integers(50, 2000))
 def test_over_any_course_of_events_nothing_is_missed_and_nothing_doubled(
-    course: list[tuple[str, object]], joined_bytes: int
+    steps: list[str | float], joined_bytes: int
 ) -> None:
-    stage = Stage(joined_bytes=joined_bytes)
-    reader, socket = stage.reader(MINE, OTHER)
-    stage.fanout.join(reader, None)
-    known = CURSORS.issue(1, -1, reader.digest)
-    expected: list[int] = []
-    got: list[int] = []
-    offset = -1
-    for step, value in course:
-        if step == "publish":
-            offset += 1
-            stage.publish(offset, str(value))
-            expected += [offset] if value in (MINE, OTHER) else []
-        elif step == "time":
-            assert isinstance(value, float)
-            stage.clock.pass_time(value)
-        elif step == "block":
-            socket.room = 0
-        elif step == "unblock":
-            socket.room = 1 << 30
-            if reader.paused:
-                stage.fanout.resume(reader)
-        elif step == "hold":
-            stage.fanout.hold()
-        elif step == "release":
-            stage.fanout.release()
-        elif step == "beat":
-            for _ in range(60):
-                stage.fanout.beat()
+    course = Course(joined_bytes)
+    actions = {
+        "block": course.block,
+        "unblock": course.unblock,
+        "reconnect": course.reconnect,
+        "hold": course.stage.fanout.hold,
+        "release": course.stage.fanout.release,
+        "beat": course.beat,
+    }
+    for step in steps:
+        if isinstance(step, float):
+            course.stage.clock.pass_time(step)
+        elif step in actions:
+            actions[step]()
         else:
-            got += offsets(socket)
-            known = last_id(socket) or known
-            position = CURSORS.read(known).offset
-            stage.fanout.leave(reader)
-            reader, socket = stage.reader(MINE, OTHER)
-            stage.fanout.join(reader, position)
-    stage.fanout.release()
-    socket.room = 1 << 30
-    if reader.paused:
-        stage.fanout.resume(reader)
-    stage.settle()
-    assert got + offsets(socket) == expected
-
+            course.publish(step)
+    assert course.end() == course.expected

@@ -1,0 +1,1 @@
+"""Benchmarks, their floor programs, and the generator of schools."""

@@ -1,0 +1,102 @@
+"""The import as one intention: read, check, compare, and write all of it or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from chassis import audit
+from chassis.audit import Entry
+from chassis.database import Connection, Database
+from contracts.directory import school_key
+from services.directory import store
+from services.directory.importing.applying import Applying, Setting
+from services.directory.importing.families import KIN
+from services.directory.importing.mapping import Mapper
+from services.directory.importing.package import Refused, open_package
+from services.directory.importing.reading import Progress, read_set
+from services.directory.importing.report import Report
+from services.directory.importing.sets import SchoolSet
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the importing school decides.
+
+    `authority` lists the family roles (parent, guardian, relative) that carry parental authority; none does by
+    default. `source` names the system when the manifest does not. `zone` is the schools' time zone. A set that would
+    detach more than `detach_share` of a school's people (0 to 1) is refused.
+    """
+
+    authority: tuple[str, ...] = ()
+    source: str = ""
+    dry_run: bool = False
+    zone: str = "Europe/Paris"
+    detach_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.authority) - set(KIN))
+        if unknown:
+            raise ValueError(f"not a family role: {', '.join(unknown)} (one of {', '.join(KIN)})")
+        ZoneInfo(self.zone)
+
+
+async def import_oneroster(
+    database: Database, path: Path, options: Options, progress: Progress | None = None
+) -> Report:
+    """Import a OneRoster 1.2 bulk package; the report tells all, also why a set was refused.
+
+    All or nothing, in one transaction; a dry run compares and writes nothing. What the database raises comes through,
+    and then nothing was written either.
+    """
+    report = Report(dry_run=options.dry_run)
+    try:
+        found = await asyncio.to_thread(_read, path, options, report, progress)
+        async with _writing(database, options.dry_run) as connection:
+            if found is not None:
+                await _apply(connection, found, options, report, progress)
+            report.position = None if options.dry_run else await store.position(connection)
+    except Refused:
+        report.refused = True
+    return report
+
+
+def _read(path: Path, options: Options, report: Report, progress: Progress | None) -> SchoolSet | None:
+    with open_package(path, report) as package:
+        found = read_set(package, report, options.source, progress)
+    if report.refused:
+        raise Refused
+    return found
+
+
+async def _apply(
+    connection: Connection, found: SchoolSet, options: Options, report: Report, progress: Progress | None
+) -> None:
+    today = (await store.now(connection)).astimezone(ZoneInfo(options.zone)).date()
+    setting = Setting(found.source, found.uais, today, options.dry_run, options.detach_share)
+    totals = {"schools": len(found.schools), "groups": len(found.classes), "people": len(found.users)}
+    mapper = Mapper(found, report, options.authority, options.zone)
+    await Applying(connection, setting, report, progress).run(mapper, totals)
+    moved = any(c.created or c.changed or c.detached for c in report.counts.values())
+    if moved and not options.dry_run:
+        for uai in sorted(found.uais):
+            await audit.record(connection, Entry(f"imports/{found.source}", "import", school_key(uai), uai))
+
+
+@asynccontextmanager
+async def _writing(database: Database, dry_run: bool) -> AsyncIterator[Connection]:
+    if dry_run:
+        # One snapshot for all that is compared, and no lock: nobody waits for a dry run.
+        async with (
+            database.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+    else:
+        async with database.transaction() as connection:
+            await store.lock_writers(connection)
+            yield connection

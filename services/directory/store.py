@@ -1,0 +1,146 @@
+"""Every SQL statement of the directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from asyncpg import Record
+
+from chassis.database import Connection
+from chassis.outbox import append
+from contracts.directory import PersonChanged
+from services.directory.documents import Document, event_of, key_of, mentions_of, parse, tombstone
+
+_WRITER_LOCK = 0x6469726563746F72
+
+_SAVE = """
+    INSERT INTO entities (key, body, mentions, version, source, stated)
+    SELECT key, body, string_to_array(mentions, ' '), version, source, stated
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+         AS given (key, body, mentions, version, source, stated)
+    ON CONFLICT (key) DO UPDATE
+        SET body = excluded.body, mentions = excluded.mentions, version = excluded.version,
+            source = excluded.source, stated = excluded.stated
+"""
+_LOAD = "SELECT key, body, version, source, stated FROM entities WHERE key = ANY($1::text[])"
+_MENTIONING = """
+    SELECT key, body, version, source, stated FROM entities
+    WHERE mentions @> $1::text[] AND key >= $2 AND key < $3 ORDER BY key
+"""
+_PREFIX = "SELECT key, body, version, source, stated FROM entities WHERE key > $1 AND key < $2 ORDER BY key LIMIT $3"
+_UNCHANGED = """
+    SELECT key FROM unnest($2::text[], $3::text[]) AS given (key, stated)
+    JOIN entities USING (key) WHERE entities.source = $1 AND entities.stated = given.stated
+"""
+_RESTATE = """
+    UPDATE entities SET source = given.source, stated = given.stated
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS given (key, source, stated)
+    WHERE entities.key = given.key
+"""
+_OF_SOURCE = "SELECT key FROM entities WHERE source = $1 AND mentions && $2::text[] AND key > $3 ORDER BY key LIMIT $4"
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A stored document with its version and, when it was imported, what its source said last (JSON)."""
+
+    document: Document
+    version: int = 0
+    source: str | None = None
+    stated: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The record key."""
+        return key_of(self.document)
+
+
+async def lock_writers(connection: Connection) -> None:
+    """Be the only writer until the transaction ends.
+
+    So outbox sequences grow in commit order over the whole directory, and the last one is a position: who has seen it has
+    seen everything before it. It stands for the locks of the single keys too.
+    """
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _WRITER_LOCK)
+
+
+async def save(connection: Connection, entities: Sequence[Entity]) -> int:
+    """Store and publish these documents; returns the new position. The caller is the only writer."""
+    events = [event_of(entity.document) for entity in entities]
+    sequences = await append(connection, events)
+    bodies = [event.value.decode() for event in events if event.value is not None]
+    await connection.execute(
+        _SAVE,
+        [event.envelope.key for event in events],
+        bodies,
+        [" ".join(mentions_of(entity.document)) for entity in entities],
+        sequences,
+        [entity.source for entity in entities],
+        [entity.stated for entity in entities],
+    )
+    return await _advance(connection, sequences)
+
+
+async def erase(connection: Connection, entity: Entity) -> int:
+    """Remove a person's row and owe their tombstone; returns the new position."""
+    assert isinstance(entity.document, PersonChanged)
+    sequences = await append(connection, [tombstone(entity.document)])
+    await connection.execute("DELETE FROM entities WHERE key = $1", entity.key)
+    return await _advance(connection, sequences)
+
+
+async def _advance(connection: Connection, sequences: Sequence[int]) -> int:
+    if sequences:
+        await connection.execute("UPDATE directory_position SET sequence = greatest(sequence, $1)", max(sequences))
+    return await position(connection)
+
+
+async def position(connection: Connection) -> int:
+    """How far the directory has come."""
+    found: int = await connection.fetchval("SELECT sequence FROM directory_position")
+    return found
+
+
+async def load(connection: Connection, keys: Iterable[str]) -> dict[str, Entity]:
+    """The entities of these keys that exist."""
+    return {row["key"]: _entity(row) for row in await connection.fetch(_LOAD, list(keys))}
+
+
+async def mentioning(connection: Connection, kind: str, *mentioned: str) -> list[Entity]:
+    """Entities of a kind (`people`, `groups`) that point at all of these record keys."""
+    return [_entity(row) for row in await connection.fetch(_MENTIONING, list(mentioned), f"{kind}/", f"{kind}0")]
+
+
+async def page(connection: Connection, kind: str, after: str, limit: int) -> list[Entity]:
+    """Entities of a kind by key, after the one whose key is `<kind>/<after>`."""
+    return [_entity(row) for row in await connection.fetch(_PREFIX, f"{kind}/{after}", f"{kind}0", limit)]
+
+
+async def unchanged(connection: Connection, source: str, keys: Sequence[str], stated: Sequence[str]) -> set[str]:
+    """Which of these a source states exactly as it did last time."""
+    return {row["key"] for row in await connection.fetch(_UNCHANGED, source, keys, stated)}
+
+
+async def restate(connection: Connection, entities: Sequence[Entity]) -> None:
+    """Remember what a source said where it changed no document."""
+    keys = [entity.key for entity in entities]
+    await connection.execute(_RESTATE, keys, [e.source for e in entities], [e.stated for e in entities])
+
+
+async def keys_of_source(
+    connection: Connection, source: str, schools: Sequence[str], after: str, limit: int
+) -> list[str]:
+    """Record keys of what a source brought and that points at one of these schools, after a key."""
+    return [row["key"] for row in await connection.fetch(_OF_SOURCE, source, list(schools), after, limit)]
+
+
+async def now(connection: Connection) -> datetime:
+    """The database's clock, which judges dates."""
+    found: datetime = await connection.fetchval("SELECT now()")
+    return found
+
+
+def _entity(row: Record) -> Entity:
+    return Entity(parse(row["key"], row["body"]), row["version"], row["source"], row["stated"])

@@ -1,0 +1,1 @@
+"""What the directory does, one function per intention; each takes the transaction and never commits."""

@@ -1,0 +1,233 @@
+"""What the gateway answers itself: sign-in, accounts, tokens, schemas, and the description of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from chassis.database import Connection, Database
+from chassis.idempotency import Answer, Writes
+from chassis.identity import Caller, unauthenticated
+from chassis.problems import Problem, not_found
+from contracts import catalogue
+from services.gateway import store, usecases
+from services.gateway.authentication import Authenticator
+from services.gateway.bodies import (
+    AccountAnswer,
+    IssuedToken,
+    Login,
+    NewAccount,
+    NewPassword,
+    NewToken,
+    SessionAnswer,
+    SignIn,
+    TokenAnswer,
+    TokensAnswer,
+)
+from services.gateway.domain import COOKIE, Account, Kind, Principal, fold, same_site
+from services.gateway.openapi import OpenApi
+from services.gateway.passwords import Passwords
+from services.gateway.proxy import check_site, foreign_site
+
+_MOST_LISTED = 1000
+router = APIRouter(prefix="/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the routes stand on; the app's `state.front`."""
+
+    database: Database
+    authenticator: Authenticator
+    passwords: Passwords
+    limits: usecases.AttemptLimits
+    session_seconds: float
+    openapi: OpenApi
+
+
+def _front(request: Request) -> Front:
+    front: Front = request.app.state.front
+    return front
+
+
+FrontDep = Annotated[Front, Depends(_front)]
+
+
+def _headers(request: Request) -> dict[bytes, bytes]:
+    return dict(request.scope["headers"])
+
+
+async def _signed_in(request: Request, front: FrontDep) -> Principal:
+    principal = await front.authenticator.principal(_headers(request))
+    if principal is None:
+        raise unauthenticated()
+    check_site(principal, request.method, _headers(request))
+    return principal
+
+
+SignedIn = Annotated[Principal, Depends(_signed_in)]
+
+
+def _operator(principal: SignedIn) -> Principal:
+    if not principal.account.operator:
+        raise Problem(403, "forbidden", "Not allowed")
+    return principal
+
+
+Operator = Annotated[Principal, Depends(_operator)]
+
+
+# Sessions
+
+
+@router.post("/sessions", status_code=201)
+async def sign_in(body: SignIn, request: Request, response: Response, front: FrontDep) -> SessionAnswer:
+    """Sign in; the session is in the cookie."""
+    headers = _headers(request)
+    if (b"origin" in headers or b"sec-fetch-site" in headers) and not same_site(headers):
+        raise foreign_site()
+    account = await _proved(body, request, front)
+    before = await front.authenticator.principal({b"cookie": headers.get(b"cookie", b"")})
+    async with front.database.transaction() as connection:
+        issued = await usecases.sign_in(
+            connection, account, before.credential if before else None, front.session_seconds
+        )
+    if before:
+        front.authenticator.forget(before.credential)
+    _set_cookie(response, issued.secret, int(front.session_seconds))
+    return SessionAnswer(account=_account(account), expires_at=issued.expires_at)
+
+
+async def _proved(body: SignIn, request: Request, front: Front) -> Account:
+    address = request.client.host if request.client else "unknown"
+    async with front.database.transaction() as connection:
+        wait = await usecases.count_attempt(connection, body.login, address, front.limits)
+        found = await store.account(connection, fold(body.login))
+    if wait:
+        raise Problem(429, "too-many-attempts", "Too many attempts to sign in", headers={"Retry-After": str(wait)})
+    # No connection is held meanwhile, and an unknown account takes as long as a wrong password.
+    if not await front.passwords.check(found[1] if found else None, body.password) or found is None:
+        raise Problem(401, "wrong-credentials", "Login or password is wrong")
+    return found[0]
+
+
+@router.delete("/sessions/current", status_code=204)
+async def sign_out(principal: SignedIn, front: FrontDep, response: Response) -> None:
+    """Sign out; the session's streams end."""
+    if principal.kind is not Kind.SESSION:
+        raise not_found()
+    async with front.database.transaction() as connection:
+        await store.remove_credential(connection, principal.credential)
+    front.authenticator.forget(principal.credential)
+    _set_cookie(response, "", 0)
+
+
+def _set_cookie(response: Response, secret: str, seconds: int) -> None:
+    response.set_cookie(COOKIE, secret, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def _account(account: Account) -> AccountAnswer:
+    return AccountAnswer(login=account.login, person=account.person)
+
+
+# Accounts
+
+
+@router.post("/accounts", status_code=201, response_model=AccountAnswer)
+async def add_account(body: NewAccount, request: Request, principal: Operator, front: FrontDep) -> Response:
+    """Make an account; takes an `Idempotency-Key`."""
+    hashed = await front.passwords.hash(body.password)
+
+    async def work(connection: Connection) -> Answer:
+        return Answer(201, _account(await usecases.add_account(connection, body.login, hashed, body.person)))
+
+    return await Writes(front.database).run(request, _caller(principal), work)
+
+
+def _caller(principal: Principal) -> Caller:
+    account = principal.account
+    return Caller(account.person, account.login if account.operator else None)
+
+
+@router.put("/accounts/{login}/password", status_code=204)
+async def change_password(login: Login, body: NewPassword, _: Operator, front: FrontDep) -> None:
+    """Replace a password; the account's sessions end."""
+    hashed = await front.passwords.hash(body.password)
+    async with front.database.transaction() as connection:
+        await usecases.change_password(connection, login, hashed)
+
+
+@router.delete("/accounts/{login}", status_code=204)
+async def remove_account(login: Login, _: Operator, front: FrontDep) -> None:
+    """Remove an account; its sessions and tokens end."""
+    async with front.database.transaction() as connection:
+        await usecases.remove_account(connection, login)
+
+
+# Tokens
+
+
+@router.post("/tokens", status_code=201)
+async def issue_token(body: NewToken, principal: SignedIn, front: FrontDep) -> IssuedToken:
+    """Make a token. It takes no `Idempotency-Key`: that would keep the secret in clear for a day."""
+    async with front.database.transaction() as connection:
+        issued = await usecases.issue_token(connection, principal.account, body.account, body.name, body.expires_in)
+    return IssuedToken(id=issued.id, token=issued.secret, expires_at=issued.expires_at)
+
+
+@router.get("/tokens")
+async def tokens(principal: SignedIn, front: FrontDep) -> TokensAnswer:
+    """One's own tokens; for an operator, everyone's."""
+    owner = None if principal.account.operator else principal.account.id
+    async with front.database.connection() as connection:
+        found = await store.tokens(connection, owner, _MOST_LISTED)
+    return TokensAnswer(items=[_token(one) for one in found])
+
+
+def _token(one: store.StoredToken) -> TokenAnswer:
+    ends: datetime = one.expires_at
+    return TokenAnswer(id=one.id, account=one.login, name=one.name, created_at=one.created_at, expires_at=ends)
+
+
+@router.delete("/tokens/{id}", status_code=204)
+async def revoke_token(id: UUID, principal: SignedIn, front: FrontDep) -> None:
+    """Revoke a token; its streams end."""
+    async with front.database.transaction() as connection:
+        await usecases.revoke_token(connection, principal.account, id)
+    front.authenticator.forget(id)
+
+
+# Descriptions
+
+
+@router.get("/schemas/{type}", response_model=dict[str, Any])
+async def schema(type: str, response: Response) -> dict[str, Any]:
+    """The JSON Schema of an event's data, as `ce_dataschema` names it."""
+    if type not in catalogue.EVENTS:
+        raise not_found()
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return catalogue.schema(type)
+
+
+@router.get("/openapi.json", response_model=dict[str, Any])
+async def description(front: FrontDep) -> dict[str, Any]:
+    """The OpenAPI document of the whole API."""
+    return await front.openapi.document()
+
+
+_STREAM = (
+    "Server-sent events: `item`, `removed`, `scope-added`, `scope-removed`, `reset`, and heartbeats with an `id:`."
+)
+
+
+@router.get("/stream", responses={200: {"content": {"text/event-stream": {}}, "description": _STREAM}})
+async def stream(cursor: str | None = None) -> Response:  # noqa: ARG001 - described for clients, read elsewhere
+    """The live stream. Resumes after `Last-Event-ID`, or `cursor`.
+
+    The connection itself answers this path; what comes here came by HTTP/1.0, or behind an unfinished request.
+    """
+    raise Problem(400, "no-stream-here", "The stream needs an HTTP/1.1 connection of its own")

@@ -1,0 +1,197 @@
+"""The gateway, composed: front door, proxy, stream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from opentelemetry.metrics import CallbackOptions, Observation
+from starlette.routing import Route
+
+from chassis import consumer, telemetry
+from chassis.cursor import Cursors
+from chassis.database import UNREACHABLE, Database
+from chassis.http import create_app
+from chassis.idempotency import Writes
+from chassis.identity import TokenSigner
+from chassis.migrations import CHASSIS, migrate
+from chassis.process import Process, run
+from chassis.settings import pem
+from contracts import directory, feed
+from roster.replica import ROSTER, Roster
+from services.gateway import api, store
+from services.gateway.authentication import Authenticator
+from services.gateway.headers import SafeHeaders
+from services.gateway.history import FeedHistory
+from services.gateway.openapi import OpenApi
+from services.gateway.passwords import Passwords
+from services.gateway.proxy import Proxy
+from services.gateway.settings import GatewaySettings
+from services.gateway.stream.catchup import CatchUp
+from services.gateway.stream.directory_log import DirectoryLog
+from services.gateway.stream.door import Door, Limits
+from services.gateway.stream.fanout import FanOut, Pace
+from services.gateway.stream.intake import Intake
+from services.gateway.stream.protocol import protocol
+from services.gateway.stream.rights import Rights
+from services.gateway.stream.ring import Ring
+from services.gateway.stream.tail import Tail
+from services.gateway.stream.turns import SchoolWatch, keep_dates
+from services.gateway.upstream import InwardTokens, Upstream
+from services.gateway.usecases import AttemptLimits
+
+GATEWAY = ("gateway", Path(__file__).parent / "migrations")
+COMPONENTS = (CHASSIS, ROSTER, GATEWAY)
+"""What the gateway's database is made of."""
+_SWEEP_SECONDS = 600.0
+
+
+def main() -> None:
+    """Run one gateway process until it is told to stop; several may share the port."""
+    settings = GatewaySettings()
+    run("gateway", settings, lambda process: compose(process, settings))
+
+
+async def compose(process: Process, settings: GatewaySettings) -> None:
+    """Start the gateway's parts in order."""
+    await migrate(settings.direct_url(), COMPONENTS)
+    database = Database(settings)
+    await process.part(database.open(), database.close)
+    await _roster(process, settings, database)
+    await serve(process, settings, database, Topics())
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """What a gateway process tails."""
+
+    directory: str = directory.TOPIC
+    feed: str = feed.TOPIC
+
+
+async def serve(process: Process, settings: GatewaySettings, database: Database, topics: Topics) -> None:
+    """Start all that rests on an open database whose roster somebody keeps."""
+    upstream = _upstream(settings)
+    await process.part(upstream.open(), upstream.close)
+    authenticator = Authenticator(database)
+    door = await _stream(process, settings, topics, database, authenticator, upstream)
+    process.background("revocations", authenticator.listen(settings.direct_url(), door.watched))
+    process.background("sweep", _sweep(database))
+    process.background("idempotency-keys", Writes(database).sweep())
+    app = front_app(settings, database, authenticator, upstream)
+    await process.serve(
+        app,
+        settings,
+        reuse_port=True,
+        http=protocol(door),
+        proxy_headers=True,
+        forwarded_allow_ips=settings.trusted_proxies,
+    )
+
+
+def _upstream(settings: GatewaySettings) -> Upstream:
+    signer = TokenSigner(pem(settings.token_private_key.get_secret_value()))
+    return Upstream(settings.services, InwardTokens(signer), settings.upstream_requests, settings.upstream_seconds)
+
+
+async def _roster(process: Process, settings: GatewaySettings, database: Database) -> None:
+    """The replica is the gateway's, not the process's: whichever worker holds the partition feeds it for all."""
+    roster = Roster(database, "gateway")
+    broker = consumer.broker(settings.kafka)
+    roster.subscribe(broker)
+    roster.watch(process.health, stale_is_unready=True)
+    process.background("roster-age", roster.measure())
+    process.background("consumers", consumer.keep_running(broker, process.health))
+
+
+def front_app(
+    settings: GatewaySettings, database: Database, authenticator: Authenticator, upstream: Upstream
+) -> SafeHeaders:
+    """Everything but the stream: what the gateway answers itself, and the proxy for the rest."""
+    app = create_app("Préau", settings)
+    # The whole API is described under /v1; the root belongs to the portal.
+    app.router.routes[:] = [r for r in app.router.routes if not (isinstance(r, Route) and r.path == app.openapi_url)]
+    app.include_router(api.router)
+    app.state.front = api.Front(
+        database=database,
+        authenticator=authenticator,
+        passwords=Passwords(settings.password_threads),
+        limits=AttemptLimits(settings.sign_in_window, settings.sign_in_account, settings.sign_in_address),
+        session_seconds=settings.session_hours * 3600,
+        openapi=OpenApi(upstream, app.openapi()),
+    )
+    app.router.default = Proxy(upstream, authenticator)
+    return SafeHeaders(app)
+
+
+async def _stream(
+    process: Process,
+    settings: GatewaySettings,
+    topics: Topics,
+    database: Database,
+    authenticator: Authenticator,
+    upstream: Upstream,
+) -> Door:
+    cursors = Cursors(settings.cursor_secret.get_secret_value().encode())
+    ring = Ring(settings.ring_items, settings.ring_bytes)
+    pace = Pace(beat=settings.heartbeat_seconds, reader_deadline=settings.reader_seconds)
+    fanout = FanOut(ring, cursors, settings.feed_generation, pace, asyncio.get_running_loop())
+    rights = Rights(DirectoryLog(settings.directory_changes))
+    feed_tail, directory_tail = Tail(settings.kafka, topics.feed), Tail(settings.kafka, topics.directory)
+    for tail in (directory_tail, feed_tail):
+        await process.part(asyncio.sleep(0), tail.close)
+    intake = Intake(fanout, rights, feed_tail, directory_tail, database)
+    intake.watch(process.health)
+    door = Door(fanout, rights, intake, authenticator, database, _limits(settings), worker_name(settings))
+    schools = SchoolWatch(rights, database, fanout.change)
+    catch_up = CatchUp(fanout, FeedHistory(upstream).page, settings.catch_up_pages)
+    process.background("directory", intake.follow_directory(settings.directory_changes))
+    process.background("feed", intake.follow_feed(settings.ring_items))
+    process.background("dates", keep_dates(rights))
+    process.background("schools", schools.keep())
+    process.background("beats", _beats(fanout))
+    for number in range(settings.catch_up_workers):
+        process.background(f"catch-up-{number}", catch_up.work())
+    _measure(fanout, rights, intake)
+    return door
+
+
+def _limits(settings: GatewaySettings) -> Limits:
+    return Limits(settings.connections, settings.streams, settings.streams_per_account, settings.retry_ms)
+
+
+def worker_name(settings: GatewaySettings) -> str:
+    """How this process names itself to clients and operators."""
+    return settings.worker or str(os.getpid())
+
+
+def _measure(fanout: FanOut, rights: Rights, intake: Intake) -> None:
+    telemetry.gauge("preau_streams", "Open streams", lambda: len(fanout))
+    telemetry.gauge("preau_ring_items", "Items in the ring", lambda: len(fanout.ring))
+    telemetry.gauge("preau_ring_bytes", "Bytes of frames in the ring", lambda: fanout.ring.bytes)
+    telemetry.gauge("preau_feed_position", "Greatest offset of the feed taken in", lambda: fanout.ring.head)
+    telemetry.gauge("preau_directory_position", "Greatest sequence of the directory", lambda: rights.log.position)
+    telemetry.gauge("preau_directory_age_seconds", "Since the directory was heard of", lambda: intake.freshness.age)
+
+    def sent(_: CallbackOptions) -> list[Observation]:
+        return [Observation(fanout.sent)]
+
+    telemetry.meter.create_observable_counter("preau_items_sent", [sent], description="Items written to streams")
+
+
+async def _beats(fanout: FanOut) -> None:
+    while True:
+        await asyncio.sleep(fanout.tick)
+        fanout.beat()
+
+
+async def _sweep(database: Database) -> None:
+    """Remove what is over; every process does, which costs little and needs no leader."""
+    while True:
+        with contextlib.suppress(*UNREACHABLE):
+            async with database.transaction() as connection:
+                await store.sweep(connection)
+        await asyncio.sleep(_SWEEP_SECONDS)

@@ -1,0 +1,37 @@
+"""Feed's history as the stream catches up from it, over the same calls inward as everything else."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+from uuid import UUID
+
+from aiohttp import ClientError
+
+from chassis.problems import Problem
+from services.gateway.stream.catchup import HistoryRefused, HistoryUnavailable, Page
+from services.gateway.upstream import Upstream
+
+_REFUSALS = frozenset((400, 403, 404, 410, 422))
+
+
+class FeedHistory:
+    """Asks feed on behalf of a person."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def page(self, person: UUID, cursor: str, limit: int) -> Page:
+        """What follows a cursor; raises `HistoryRefused` or `HistoryUnavailable`."""
+        target = "/v1/feed?" + urlencode({"after": cursor, "limit": limit})
+        headers = [self._upstream.authorization(f"people/{person}", "feed")]
+        try:
+            async with self._upstream.request("feed", "GET", target, headers) as response:
+                if response.status in _REFUSALS:
+                    raise HistoryRefused
+                if response.status != 200:
+                    raise HistoryUnavailable(f"status {response.status}")
+                found = json.loads(await response.read())
+        except (Problem, ClientError, TimeoutError, ValueError) as error:
+            raise HistoryUnavailable(type(error).__name__) from error
+        return Page(found["items"], found["cursor"], found["more"])

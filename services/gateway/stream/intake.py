@@ -1,0 +1,189 @@
+"""What comes in from Kafka: rights before items, repeats dropped, and nothing sent while rights can't be trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from chassis import telemetry
+from chassis.consumer import Record
+from chassis.database import UNREACHABLE, Database
+from chassis.health import Health
+from contracts.directory import BEAT_KEY
+from contracts.envelope import BadEnvelope, Envelope, from_headers
+from contracts.feed import ItemPut, ItemRemoved
+from roster import store
+from roster.facts import parse
+from services.gateway.stream import frames
+from services.gateway.stream.directory_log import change
+from services.gateway.stream.fanout import FanOut
+from services.gateway.stream.freshness import Freshness
+from services.gateway.stream.rights import Rights, RosterBehind
+from services.gateway.stream.ring import Item
+from services.gateway.stream.tail import RepeatGuard, Tail
+
+_KEYS_GUARDED = 50_000
+_WAIT_UNREADY_SECONDS = 10.0
+_EVENTS = {ItemPut.TYPE: "item", ItemRemoved.TYPE: "removed"}
+_log = logging.getLogger(__name__)
+_latency = telemetry.meter.create_histogram("preau_post_to_stream_seconds", "s", "From the fact's time to the streams")
+
+
+class Intake:
+    """The two tails of a process and what they are given to."""
+
+    def __init__(self, fanout: FanOut, rights: Rights, feed: Tail, directory: Tail, database: Database) -> None:
+        self.freshness = Freshness()
+        self._fanout = fanout
+        self._rights = rights
+        self._feed = feed
+        self._directory = directory
+        self._database = database
+        self._guard = RepeatGuard(_KEYS_GUARDED)
+        self._moved = asyncio.Event()
+        self._started = asyncio.Event()
+        self._broken: str | None = None
+        self._waiting_since: float | None = None
+        fanout.hold()
+
+    @property
+    def ready(self) -> bool:
+        """Whether streams may be opened and sent to."""
+        return self._started.is_set() and self._feed.caught_up and not self._fanout.held
+
+    def watch(self, health: Health) -> None:
+        """Report what keeps streams from being served."""
+        health.ready("directory", self._directory_check)
+        health.ready("feed", self._feed_check)
+
+    def _directory_check(self) -> str | None:
+        if self._broken:
+            return self._broken
+        if not self._started.is_set():
+            return "the roster has not reached the directory's recent changes"
+        return None if self.freshness.fresh else f"the directory was last heard of {self.freshness.age:.0f} s ago"
+
+    def _feed_check(self) -> str | None:
+        if not self._feed.caught_up:
+            return "still reading recent items"
+        since = self._waiting_since
+        if since is not None and time.monotonic() - since > _WAIT_UNREADY_SECONDS:
+            return "an item waits for a change of the directory"
+        return None
+
+    # The directory
+
+    async def follow_directory(self, back: int) -> None:
+        """Take the directory's changes in for ever, from at least one document back if there is any."""
+        await self._directory.begin(back)
+        async for records in self._directory.batches(2000):
+            for record in records:
+                self._take_change(record)
+            await self._directory.taken()
+            self._judge()
+            self._moved.set()
+            if self._directory.caught_up and not self._started.is_set():
+                back = await self._look_further_back(back)
+
+    async def _look_further_back(self, back: int) -> int:
+        # A quiet weekend is beats alone, which have no sequence: only a document tells where the log begins.
+        if self._directory.start == self._directory.beginning:
+            self._rights.log.complete()
+        elif not len(self._rights.log):
+            back *= 4
+            await self._directory.begin(back)
+        return back
+
+    def _take_change(self, record: Record) -> None:
+        try:
+            envelope = from_headers(record.headers, record.key)
+            if envelope.key != BEAT_KEY and envelope.sequence is not None and not self._broken:
+                facts = None if record.value is None else parse(envelope.key, record.value)
+                self._rights.apply(change(envelope.sequence, envelope.key, facts))
+        except (BadEnvelope, ValidationError, ValueError) as error:
+            # Rights that miss a change may be wrong: better nothing is sent until someone has looked.
+            self._broken = f"the directory's record at offset {record.offset} cannot be read: {type(error).__name__}"
+            _log.critical("directory record unreadable", extra={"offset": record.offset})
+            return
+        self.freshness.heard(envelope.time)
+
+    def _judge(self) -> None:
+        trusted = self._started.is_set() and self.freshness.fresh and not self._broken
+        if trusted and self._fanout.held:
+            self._fanout.release()
+        elif not trusted and not self._fanout.held:
+            _log.error("streams held", extra={"directory_age": round(self.freshness.age)})
+            self._fanout.hold()
+
+    async def _begin(self) -> None:
+        """Start once the roster and the log of recent changes meet."""
+        while not await self._met():
+            self._moved.clear()
+            await self._moved.wait()
+        self._started.set()
+        self._judge()
+
+    async def _met(self) -> bool:
+        if not self._directory.caught_up:
+            return False
+        try:
+            async with self._database.connection() as connection:
+                position = await store.position(connection)
+                self._rights.know_schools(await store.schools(connection), position)
+        except (RosterBehind, *UNREACHABLE):
+            return False
+        self._rights.log.seed(position)
+        return True
+
+    # The feed
+
+    async def follow_feed(self, back: int) -> None:
+        """Take items in for ever, from `back` records ago so that the ring is warm; rights come first."""
+        await self._begin()
+        await self._feed.begin(back)
+        self._fanout.ring.begin_at(self._feed.start)
+        async for records in self._feed.batches():
+            for record in records:
+                await self._take_item(record)
+            await self._feed.taken()
+
+    async def _take_item(self, record: Record) -> None:
+        try:
+            envelope = from_headers(record.headers, record.key)
+            item = self._item(record, envelope)
+        except (BadEnvelope, ValueError, KeyError, TypeError) as error:
+            _log.error("feed record unreadable", extra={"offset": record.offset, "cause": type(error).__name__})
+            item = None
+        if item is None:
+            self._fanout.ring.skip(record.offset)
+            return
+        await self._until_reached(envelope.directory_position)
+        if self._feed.caught_up and not self._fanout.held:
+            _latency.record((datetime.now(UTC) - envelope.time).total_seconds())
+        with telemetry.event_span("stream", envelope.traceparent):
+            self._fanout.publish(item)
+
+    def _item(self, record: Record, envelope: Envelope) -> Item | None:
+        name = _EVENTS.get(envelope.type)
+        if name is None or record.value is None:
+            return None
+        if not self._guard.is_new(envelope.source, envelope.key, envelope.sequence):
+            return None
+        data = json.loads(record.value)
+        scope = f"{data['audience']}:{data['scope']}"
+        return Item(record.offset, scope, frames.event(name, record.value, self._fanout.place(record.offset)))
+
+    async def _until_reached(self, position: int | None) -> None:
+        """Wait until this process knows the rights on which an item was made; readiness tells when that is long."""
+        if position is None or position <= self._rights.log.position:
+            return
+        self._waiting_since = time.monotonic()
+        while position > self._rights.log.position:
+            self._moved.clear()
+            await self._moved.wait()
+        self._waiting_since = None

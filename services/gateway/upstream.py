@@ -1,0 +1,154 @@
+"""Calls inward: one keep-alive pool, a bound on what is in flight to each service, tokens that say on whose behalf."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+from opentelemetry import trace
+from yarl import URL
+
+from chassis.identity import LIFETIME, TokenSigner
+from chassis.problems import Problem, busy
+from chassis.telemetry import request_id
+
+_KEPT_SECONDS = LIFETIME - 15
+_KNOWN = 50_000
+_WAIT_SECONDS = 1.0
+_CONNECT_SECONDS = 2.0
+_IDLE_SECONDS = 15.0
+Headers = Sequence[tuple[str, str]]
+
+
+class InwardTokens:
+    """Internal tokens by (subject, service), signed anew well before they end."""
+
+    def __init__(self, signer: TokenSigner) -> None:
+        self._signer = signer
+        self._known: OrderedDict[tuple[str, str], tuple[float, str]] = OrderedDict()
+
+    def token(self, subject: str, service: str) -> str:
+        """A token good for at least a quarter of a minute."""
+        name = (subject, service)
+        known = self._known.get(name)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        signed = self._signer.sign(subject, service)
+        self._known[name] = (time.monotonic() + _KEPT_SECONDS, signed)
+        self._known.move_to_end(name)
+        if len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+        return signed
+
+
+class _Gate:
+    """A bound on requests in flight to one service; as many again may wait for a moment."""
+
+    def __init__(self, most: int) -> None:
+        self._room = asyncio.Semaphore(most)
+        self._most = most
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def passed(self) -> AsyncIterator[None]:
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._room.release()
+
+    async def _enter(self) -> None:
+        if self._waiting >= self._most:
+            raise busy("Too many requests wait for this service.")
+        self._waiting += 1
+        try:
+            await asyncio.wait_for(self._room.acquire(), _WAIT_SECONDS)
+        except TimeoutError as error:
+            raise busy("This service has more requests than it can answer.") from error
+        finally:
+            self._waiting -= 1
+
+
+class Upstream:
+    """The services, and how they are called."""
+
+    def __init__(self, services: Mapping[str, str], tokens: InwardTokens, most: int, seconds: float) -> None:
+        self._bases = {name: base.rstrip("/") for name, base in services.items()}
+        self._tokens = tokens
+        self._most = most
+        self._seconds = seconds
+        self._gates = {name: _Gate(most) for name in services}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the pool."""
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=self._most, keepalive_timeout=_IDLE_SECONDS)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            # What a client did not say is not said on its behalf.
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._session is not None:
+            await self._session.close()
+
+    def authorization(self, subject: str, service: str) -> tuple[str, str]:
+        """The header that says on whose behalf a service is called."""
+        return "Authorization", f"Bearer {self._tokens.token(subject, service)}"
+
+    @asynccontextmanager
+    async def request(
+        self, service: str, method: str, target: str, headers: Headers, body: bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and have its answer, whose body is not read yet.
+
+        `target` is path and query as they go on the wire. Raises 502, 503 and 504 `Problem`s.
+        """
+        base, session = self._bases.get(service), self._session
+        if base is None or session is None:
+            raise busy("This service is not there.", 5)
+        async with self._gates[service].passed():
+            url = URL(base + target, encoded=True)
+            response = await self._answer(session, method, url, [*headers, *_context()], body)
+            try:
+                yield response
+            finally:
+                response.release() if response.content.at_eof() else response.close()
+
+    async def _answer(
+        self, session: aiohttp.ClientSession, method: str, url: URL, headers: Headers, body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await session.request(method, url, headers=headers, data=body, allow_redirects=False)
+        except aiohttp.ClientConnectionError as error:
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                raise busy("The service cannot be reached.") from error
+            # It may have done the work: whether to send it again is for the client to say, with its Idempotency-Key.
+            raise Problem(502, "broken-off", "The service broke off") from error
+        except TimeoutError as error:
+            raise Problem(504, "too-slow", "The service took too long", headers={"Retry-After": "1"}) from error
+        except aiohttp.ClientError as error:
+            raise Problem(502, "bad-answer", "The service answered what cannot be read") from error
+
+
+def _context() -> Headers:
+    """Request id and trace go with the call; an unsampled trace says so, or the service would decide anew."""
+    found: list[tuple[str, str]] = []
+    request = request_id.get()
+    if request:
+        found.append(("X-Request-Id", request))
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        flags = int(context.trace_flags)
+        found.append(("traceparent", f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"))
+    return found

@@ -1,0 +1,132 @@
+"""What the front door does with accounts, sessions and tokens; each takes the transaction and never commits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from chassis.database import Connection
+from chassis.problems import FieldError, Problem, invalid, not_found
+from contracts.envelope import new_id
+from services.gateway import store
+from services.gateway.domain import Account, Kind, counted, digest, fold, network, new_secret
+
+OPERATOR = "operator"
+_DAY = 86_400.0
+MOST_TOKENS = 50
+MOST_SESSIONS = 20
+LONGEST_TOKEN = 366 * _DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new session or token; `secret` is told once and never again."""
+
+    id: UUID
+    secret: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLimits:
+    """How many attempts to sign in one window takes, in seconds; one address may be a whole school's."""
+
+    window: float = 900.0
+    account: int = 10
+    address: int = 200
+
+
+async def bootstrap_operator(connection: Connection, login: str = OPERATOR) -> str:
+    """Make the operator's account if it is absent, and a token of a year for it; returns the token."""
+    await store.add_account(connection, Account(UUID(new_id()), login, None), fold(login), None)
+    known = await store.account(connection, fold(login))
+    assert known is not None
+    if not known[0].operator:
+        raise ValueError(f"the account {login} belongs to a person")
+    return (await _issue(connection, Kind.TOKEN, known[0].id, "bootstrap", 365 * _DAY)).secret
+
+
+async def add_account(connection: Connection, login: str, password_hash: str, person: UUID | None) -> Account:
+    """Make an account of a person, or of an operator when `person` is None; a 409 `Problem` when the login is taken."""
+    account = Account(UUID(new_id()), login, person)
+    if not await store.add_account(connection, account, fold(login), password_hash):
+        raise Problem(409, "login-taken", "This login is taken", errors=[FieldError("login", "unique", "is taken")])
+    return account
+
+
+async def change_password(connection: Connection, login: str, password_hash: str) -> None:
+    """Replace a password; whoever was signed in has to sign in again."""
+    account = await _known(connection, login)
+    await store.set_password(connection, account.id, password_hash)
+    await store.remove_credentials_of(connection, account.id, Kind.SESSION)
+    await store.forget_attempts(connection, counted("account", fold(login)))
+
+
+async def remove_account(connection: Connection, login: str) -> None:
+    """Remove an account; its sessions and tokens end with it."""
+    if not await store.remove_account(connection, fold(login)):
+        raise not_found()
+
+
+async def _known(connection: Connection, login: str) -> Account:
+    found = await store.account(connection, fold(login))
+    if found is None:
+        raise not_found()
+    return found[0]
+
+
+async def count_attempt(connection: Connection, login: str, address: str, limits: AttemptLimits) -> int:
+    """Count an attempt before its password is looked at; returns the seconds to wait, 0 when it may go on.
+
+    Commit it whatever follows: attempts that run at the same time count too.
+    """
+    subjects = [
+        (counted("account", fold(login)), limits.account),
+        (counted("address", network(address)), limits.address),
+    ]
+    wait = 0
+    # Rows are taken in one order, so that two attempts cannot wait for each other.
+    for subject, most in sorted(subjects):
+        attempts, left = await store.count_attempt(connection, subject, limits.window)
+        if attempts > most:
+            wait = max(wait, math.ceil(left), 1)
+    return wait
+
+
+async def sign_in(connection: Connection, account: Account, replaced: UUID | None, seconds: float) -> Issued:
+    """Open a session for who has proved to be this account; the session they came with ends."""
+    await store.forget_attempts(connection, counted("account", fold(account.login)))
+    if replaced:
+        await store.remove_credential(connection, replaced)
+    issued = await _issue(connection, Kind.SESSION, account.id, None, seconds)
+    await store.keep_newest(connection, account.id, Kind.SESSION, MOST_SESSIONS)
+    return issued
+
+
+async def issue_token(connection: Connection, by: Account, login: str | None, name: str, seconds: float) -> Issued:
+    """Make a token: an operator for any account, a person for their own."""
+    owner = by
+    if login is not None and fold(login) != fold(by.login):
+        if not by.operator:
+            raise not_found()
+        owner = await _known(connection, login)
+    await store.lock_account(connection, owner.id)
+    if await store.count_tokens(connection, owner.id) >= MOST_TOKENS:
+        raise invalid([FieldError("account", "limit", f"has {MOST_TOKENS} tokens already")])
+    return await _issue(connection, Kind.TOKEN, owner.id, name, seconds)
+
+
+async def revoke_token(connection: Connection, by: Account, id: UUID) -> None:
+    """Revoke a token: an operator any, a person their own."""
+    owner = await store.token_owner(connection, id)
+    if owner is None or not (by.operator or owner == by.id):
+        raise not_found()
+    await store.remove_credential(connection, id)
+
+
+async def _issue(connection: Connection, kind: Kind, account: UUID, name: str | None, seconds: float) -> Issued:
+    id, secret = UUID(new_id()), new_secret(kind)
+    ends = await store.add_credential(connection, id, kind, digest(secret), account, name, seconds)
+    return Issued(id, secret, ends)
