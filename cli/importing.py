@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -17,6 +18,8 @@ from rich.table import Table
 
 from chassis.database import UNREACHABLE, Database
 from chassis.settings import DatabaseSettings
+from cli.running_home import NotUp, RunningHome
+from infra.local.home import Home
 from services.directory.importing.report import Counts, Report, Severity
 from services.directory.importing.usecase import Options, import_oneroster
 
@@ -33,8 +36,13 @@ def _group() -> None:
 
 
 def directory_database_url() -> str | None:
-    """Where the directory's database is: `PREAU_DATABASE_URL` until the running home tells it."""
-    return os.environ.get("PREAU_DATABASE_URL")
+    """Where the directory's database is: as `PREAU_DATABASE_URL` says, else that of the running home; None if none runs."""
+    given = os.environ.get("PREAU_DATABASE_URL")
+    if given:
+        return given
+    with contextlib.suppress(NotUp):
+        return RunningHome.of(Home.default()).database_url("directory")
+    return None
 
 
 @app.command()

@@ -239,7 +239,7 @@ def _start_apart(home: Home, port: int, scale: list[str]) -> None:
     options = [f"--scale={entry}" for entry in scale]
     log = home.logs / "supervisor.log"
     with log.open("ab") as output:
-        child = subprocess.Popen(  # noqa: S603
+        child = subprocess.Popen(
             [sys.executable, "-P", "-m", "cli", "supervise", f"--port={port}", *options],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             env={**os.environ, "PREAU_HOME": str(home.root)},

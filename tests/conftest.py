@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -22,11 +24,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home of its own for the servers of the session."""
-    home = Home(tmp_path_factory.mktemp("préau home"))
+def home() -> Iterator[Home]:
+    """A home of its own for the servers of the session; its name has what names of folders may have."""
+    # Not in pytest's own folder: a session that begins closes that to PostgreSQL's account.
+    root = Path(tempfile.mkdtemp(prefix="préau home "))
+    home = Home(root)
     home.create()
-    return home
+    yield home
+    shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

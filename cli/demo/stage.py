@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from secrets import token_hex
 
 from cli import demo_school as school
 from cli.demo.cast import Cast, desk_of, gathered, rights_of
@@ -40,7 +41,7 @@ class Stage:
     readers: dict[str, Reader] = field(default_factory=dict)
     posted_at: float | None = None
     """When the write was sent whose arrivals are being shown."""
-    run: str = field(default_factory=lambda: datetime.now(UTC).strftime("%d/%m %H:%M:%S"))
+    run: str = field(default_factory=lambda: f"{datetime.now(UTC):%d/%m %H:%M:%S} {token_hex(2)}")
 
     def title(self, what: str) -> str:
         """An assessment's title that no other run has."""

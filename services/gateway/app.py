@@ -33,8 +33,9 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.stream.catchup import CatchUp
 from services.gateway.stream.directory_log import DirectoryLog
 from services.gateway.stream.door import Door, Limits
-from services.gateway.stream.fanout import FanOut, Pace
+from services.gateway.stream.fanout import FanOut
 from services.gateway.stream.intake import Intake
+from services.gateway.stream.pace import Pace
 from services.gateway.stream.protocol import protocol
 from services.gateway.stream.rights import Rights
 from services.gateway.stream.ring import Ring
@@ -184,7 +185,7 @@ def _measure(fanout: FanOut, rights: Rights, intake: Intake) -> None:
 
 async def _beats(fanout: FanOut) -> None:
     while True:
-        await asyncio.sleep(fanout.tick)
+        await asyncio.sleep(fanout.wheel.tick)
         fanout.beat()
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from chassis.cursor import Cursors
-from services.gateway.stream.fanout import FanOut, Pace
+from services.gateway.stream.fanout import FanOut
 from services.gateway.stream.frames import event
+from services.gateway.stream.pace import Pace
 from services.gateway.stream.reader import Reader
 from services.gateway.stream.ring import Item, Ring
 

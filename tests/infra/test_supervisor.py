@@ -19,7 +19,7 @@ from infra.local.control import ask
 from infra.local.home import CHECKOUT, Home
 from infra.local.parts import lag_of
 from infra.local.ports import free_port
-from infra.local.processes import LOG_LIMIT, marked, open_log, trim_log
+from infra.local.processes import LOG_LIMIT, alive, marked, open_log, trim_log
 
 SUPERVISE = Path(__file__).with_name("supervise_placeholders.py")
 
@@ -116,11 +116,11 @@ def test_orphans_of_a_killed_supervisor_are_ended_before_the_next_start(placehol
     orphans = [psutil.Process(placeholders.part(name)["pid"]) for name in ("base", "top")]
     placeholders.process.kill()
     placeholders.process.wait()
-    assert all(orphan.is_running() for orphan in orphans)
+    assert all(alive(orphan) for orphan in orphans)
     assert not placeholders.home.taken()
     placeholders.start()
     placeholders.wait_until_up()
-    assert not any(orphan.is_running() for orphan in orphans)
+    assert not any(alive(orphan) for orphan in orphans)
 
 
 def test_a_process_of_another_home_is_left_alone(placeholders: Placeholders, tmp_path: Path) -> None:

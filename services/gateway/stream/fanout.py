@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from time import perf_counter
 
 from chassis.cursor import Cursors
 from services.gateway.stream import frames
+from services.gateway.stream.pace import Pace, Tempo, Wheel
 from services.gateway.stream.reader import Reader, State
 from services.gateway.stream.ring import Item, Ring
 
-_SLOTS = 60
 _PATIENCE_AHEAD = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How the fan-out spends writes; times in seconds, sizes in bytes."""
-
-    gather_least: float = 0.002
-    gather_most: float = 0.010
-    joined_bytes: int = 64 * 1024
-    beat: float = 15.0
-    reader_deadline: float = 30.0
 
 
 class FanOut:
@@ -39,16 +27,13 @@ class FanOut:
         self.sent = 0
         self._pace = pace
         self._loop = loop
-        self._gather = pace.gather_least
-        self._cool_at = 0.0
+        self._tempo = Tempo(pace)
+        self.wheel = Wheel(pace.beat)
         self._readers: set[Reader] = set()
         self._by_scope: dict[str, set[Reader]] = {}
         self._dirty: set[Reader] = set()
         # Scopes whose readers are all behind: their next items need no look at each reader until one has caught up.
         self._gathering: set[str] = set()
-        self._slots: list[set[Reader]] = [set() for _ in range(_SLOTS)]
-        self._next_slot = 0
-        self._beat_slot = 0
         self._flush_timer: TimerHandle | None = None
         self._cuts: dict[Reader, TimerHandle] = {}
         self.held = False
@@ -73,8 +58,7 @@ class FanOut:
         """
         self._readers.add(reader)
         self._listen(reader, reader.scopes)
-        reader.slot = self._next_slot = (self._next_slot + 1) % _SLOTS
-        self._slots[reader.slot].add(reader)
+        self.wheel.add(reader)
         if position is None:
             reader.state = State.CURRENT
             reader.write([frames.beat(self.place(self.ring.head))])
@@ -97,7 +81,7 @@ class FanOut:
         """Forget a reader whose connection is gone."""
         reader.state = State.CLOSED
         self._readers.discard(reader)
-        self._slots[reader.slot].discard(reader)
+        self.wheel.discard(reader)
         self._dirty.discard(reader)
         self._unlisten(reader, reader.scopes)
         if timer := self._cuts.pop(reader, None):
@@ -135,22 +119,17 @@ class FanOut:
         listeners = self._by_scope.get(item.scope)
         if listeners and item.scope not in self._gathering:
             began, now = perf_counter(), self._loop.time()
-            at_once = began >= self._cool_at and not self.held
+            at_once = self._tempo.idle() and not self.held
             current = [reader for reader in listeners if self._offer(reader, item, now, at_once)]
             if current:
-                self._spent_since(began)
+                self._tempo.wrote(began)
             else:
                 self._gathering.add(item.scope)
-
-    def _spent_since(self, began: float) -> None:
-        # Writing at once may take half of the time; what comes in the other half is gathered.
-        ended = perf_counter()
-        self._cool_at = 2 * ended - began
 
     def _offer(self, reader: Reader, item: Item, now: float, at_once: bool) -> bool:
         """Give an item or have it gathered; whether the reader is up to date and must be offered the next."""
         if reader.state is State.CURRENT:
-            if at_once and now - reader.wrote_at >= self._gather:
+            if at_once and now - reader.wrote_at >= self._tempo.gather:
                 reader.wrote_at = now
                 self.sent += 1
                 reader.sink.write(item.frame + reader.ending)
@@ -164,18 +143,15 @@ class FanOut:
             return
         self._dirty.add(reader)
         if self._flush_timer is None:
-            self._flush_timer = self._loop.call_later(self._gather, self._flush)
+            self._flush_timer = self._loop.call_later(self._tempo.gather, self._flush)
 
     def _flush(self) -> None:
         self._flush_timer = None
-        # The loop's own time may stand still within one callback, and a flush must see how long it took.
         began, now = perf_counter(), self._loop.time()
         dirty, self._dirty = self._dirty, set()
         for reader in dirty:
             self._advance(reader, now)
-        # A flush that takes long says the process is hot: wait longer, so that each write carries more.
-        self._gather = min(max(2 * (perf_counter() - began), self._pace.gather_least), self._pace.gather_most)
-        self._spent_since(began)
+        self._tempo.flushed(began)
 
     def _advance(self, reader: Reader, now: float) -> None:
         if reader.state is not State.BEHIND or reader.paused or self.held:
@@ -273,18 +249,13 @@ class FanOut:
         place = self.place(self.ring.head if reader.state is State.CURRENT else reader.position)
         reader.write([frames.notice(name, members, place) for name, members in notices])
 
-    @property
-    def tick(self) -> float:
-        """Seconds between two calls of `beat`; each serves a part of the readers, so that none waits for all."""
-        return self._pace.beat / _SLOTS
-
     def beat(self) -> None:
         """Write the heartbeat of the next part of the readers."""
-        self._beat_slot = (self._beat_slot + 1) % _SLOTS
+        due = self.wheel.turn()
         if self.held:
             return
         shared = frames.beat(self.place(self.ring.head))
-        for reader in tuple(self._slots[self._beat_slot]):
+        for reader in due:
             if reader.paused:
                 continue
             if reader.state is State.CURRENT:

@@ -1,0 +1,26 @@
+"""Journeys go over the whole running platform; what they share is the platform and the stage of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from cli.demo.stage import Stage, staged
+from tests.platform import Platform, platform
+
+__all__ = ["platform"]
+
+
+def _silent(event: str, **fields: Any) -> None:
+    """Journeys print nothing."""
+
+
+@pytest.fixture
+async def stage(platform: Platform) -> AsyncIterator[Stage]:
+    """The demo's people with their streams open; at the end the checker must find nothing."""
+    async with staged(platform.base_url, platform.operator_token, _silent, 30) as found:
+        yield found
+        verdict = found.verdict()
+        assert verdict.clean, verdict.findings

@@ -1,0 +1,218 @@
+"""The fixture `platform`: one whole running platform a session, with the demo school, for journeys and browsers alike.
+
+Everything here is synchronous, so that tests under Playwright's own event loop may use it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from cli import demo_school
+from cli.demo.cast import school_day
+from cli.running_home import RunningHome
+from infra.local.control import ask
+from infra.local.home import CHECKOUT, Home
+from infra.local.processes import last_line, wait_until
+from tests.platform_process import TRACES
+
+START_SECONDS = 240.0
+STOP_SECONDS = 90.0
+_TOKEN_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How somebody signs in."""
+
+    login: str
+    password: str = demo_school.PASSWORD
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the API, whatever its status; `body` is read where it is JSON, else text; header names are small."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+
+
+@dataclass
+class Platform:
+    """A running platform with the demo school."""
+
+    home: Home
+    base_url: str
+    operator_token: str
+    guardian: Login = Login(demo_school.PARENT.login)
+    """Legal guardian of two children."""
+    teacher: Login = Login(demo_school.TEACHER.login)
+    stranger: Login = Login(demo_school.CONTACT.login)
+    """Has an account and no right."""
+    _tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def traces(self) -> Path:
+        """The file into which every process writes its spans."""
+        return self.home.logs / TRACES
+
+    # Talking to it
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        by: str | None = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request; `by` is a login or `operator`, `data` a body as it goes on the wire."""
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        if by is not None:
+            sent["Authorization"] = f"Bearer {self.token(by)}"
+        given = data if data is not None or body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base_url + path, given, sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return _reply(answer.status, answer.read(), dict(answer.headers.items()))
+        except HTTPError as error:
+            with error:
+                return _reply(error.code, error.read(), dict(error.headers.items()))
+
+    def ok(self, method: str, path: str, body: object = None, *, by: str) -> Any:
+        """The body of a request that must succeed."""
+        reply = self.call(method, path, body, by=by)
+        assert reply.status < 300, f"{method} {path}: {reply.status} {reply.body}"
+        return reply.body
+
+    def token(self, login: str) -> str:
+        """A token of an account, made by the operator once a session."""
+        if login == "operator":
+            return self.operator_token
+        if login not in self._tokens:
+            body = {"account": login, "name": "tests", "expires_in": _TOKEN_SECONDS}
+            self._tokens[login] = self.ok("POST", "/v1/tokens", body, by="operator")["token"]
+        return self._tokens[login]
+
+    # The guardian's children and their grades
+
+    @cached_property
+    def _children(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ok("GET", "/v1/me", by=self.guardian.login)["children"]
+        return found
+
+    @property
+    def children(self) -> list[str]:
+        """Given names of the guardian's children, in the order of `GET /v1/me`."""
+        return [child["given_name"] for child in self._children]
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, Any]]:
+        """The teacher's groups of mathematics by class name."""
+        path = f"/v1/schools/{demo_school.UAI}/groups?teacher=me"
+        groups = self.ok("GET", path, by=self.teacher.login)["groups"]
+        return {g["name"].partition(" ")[0]: g for g in groups if g["name"].endswith("Mathématiques")}
+
+    def school_day(self) -> date:
+        """A day of the current school year's terms: today where it is one."""
+        school = self.ok("GET", f"/v1/schools/{demo_school.UAI}", by=self.teacher.login)
+        return school_day(school, next(iter(self.groups.values()))["school_year"])
+
+    def assessment(self, group: str, title: str, **more: object) -> str:
+        """A published assessment out of 20 in the teacher's group of a class, without marks; returns its id."""
+        body = {"group": self.groups[group]["id"], "title": title, "held_on": str(self.school_day()), **more}
+        made = self.ok("POST", "/v1/assessments", body, by=self.teacher.login)
+        self.ok("POST", f"/v1/assessments/{made['id']}/publication", by=self.teacher.login)
+        return str(made["id"])
+
+    def mark(self, assessment: str, marks: list[dict[str, Any]]) -> None:
+        """Post marks in one request."""
+        self.ok("POST", f"/v1/assessments/{assessment}/marks", {"marks": marks}, by=self.teacher.login)
+
+    def post_grade(self, child: int, *, title: str, score: str, comment: str | None = None) -> str:
+        """Mark the guardian's nth child in a new, published assessment; returns its id."""
+        assessment = self.assessment(self._children[child]["class_name"], title)
+        self.mark(assessment, [{"pupil": self._children[child]["id"], "score": score, "comment": comment}])
+        return assessment
+
+    def correct_grade(self, assessment: str, child: int, *, score: str) -> None:
+        """Correct that mark."""
+        self.mark(assessment, [{"pupil": self._children[child]["id"], "score": score}])
+
+    def withdraw_grade(self, assessment: str, child: int) -> None:
+        """Withdraw that mark."""
+        path = f"/v1/assessments/{assessment}/marks/{self._children[child]['id']}"
+        self.ok("DELETE", path, by=self.teacher.login)
+
+    def new_account(self, person: str | None) -> Login:
+        """An account for somebody of the directory."""
+        login = Login(f"test-{uuid.uuid4()}")
+        body = {"login": login.login, "password": login.password, "person": person}
+        self.ok("POST", "/v1/accounts", body, by="operator")
+        return login
+
+
+def _reply(status: int, content: bytes, headers: Mapping[str, str]) -> Reply:
+    text = content.decode("utf-8", "replace")
+    named = {name.lower(): value for name, value in headers.items()}
+    is_json = "json" in named.get("content-type", "")
+    return Reply(status, json.loads(text) if is_json and text else text, named)
+
+
+_STARTED = pytest.StashKey[Platform]()
+
+
+@pytest.fixture(scope="session")
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    """The session's platform; started by whoever asks first, stopped when the session ends."""
+    stash = request.config.stash
+    if _STARTED not in stash:
+        home = Home(tmp_path_factory.mktemp("platform") / "home")
+        process = _start(home)
+        request.config.add_cleanup(lambda: _stop(home, process))
+        running = RunningHome.of(home)
+        stash[_STARTED] = Platform(home, running.url, running.operator_token())
+    return stash[_STARTED]
+
+
+def _start(home: Home) -> subprocess.Popen[bytes]:
+    home.create()
+    log = home.logs / "supervisor.log"
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "tests.platform_process", str(home.root)]
+        process = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+    def up() -> bool:
+        assert process.poll() is None, f"the platform did not start: {last_line(log)}"
+        return bool((ask(home, "status") or {}).get("up"))
+
+    try:
+        wait_until(up, START_SECONDS, "the platform's start", pause=0.2)
+    except BaseException:
+        _stop(home, process)
+        raise
+    return process
+
+
+def _stop(home: Home, process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
