@@ -74,7 +74,7 @@ def broker(bootstrap: str) -> KafkaBroker:
         allow_auto_create_topics=False,
         apply_types=False,
         graceful_timeout=5,
-        logger=logging.getLogger("faststream"),
+        logger=logging.getLogger("preau.faststream"),
         log_level=logging.DEBUG,
         metadata_max_age_ms=30_000,
     )

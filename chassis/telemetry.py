@@ -12,7 +12,6 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from opentelemetry import metrics, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import Histogram, MeterProvider
@@ -52,7 +51,12 @@ class FileSpanExporter(SpanExporter):
 
 def _exporter(target: str) -> SpanExporter:
     path = target.removeprefix("file:")
-    return FileSpanExporter(Path(path)) if path != target else OTLPSpanExporter(endpoint=target)
+    if path != target:
+        return FileSpanExporter(Path(path))
+    # Slow to load, and most processes on a laptop send their spans nowhere.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+    return OTLPSpanExporter(endpoint=target)
 
 
 class _JsonFormatter(logging.Formatter):
@@ -92,7 +96,7 @@ def setup(service: str, settings: ProcessSettings) -> None:
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    for chatty in ("uvicorn.error", "faststream"):
+    for chatty in ("uvicorn.error", "preau.faststream"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     resource = Resource.create({"service.name": f"preau-{service}"})
     if settings.traces:

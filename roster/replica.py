@@ -47,7 +47,7 @@ class Roster:
         self._database = database
         self._inbox = Inbox(database, service=service, consumer=f"{service}-roster", parks=False)
         self._group = f"{service}-roster"
-        self.age = float("inf")
+        self.age = 86400.0
         telemetry.gauge("preau_roster_age_seconds", "Seconds since the directory was heard of", lambda: self.age)
 
     def subscribe(self, broker: KafkaBroker) -> None:

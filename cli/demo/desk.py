@@ -55,13 +55,20 @@ class Desk:
         await self.api.post(f"/v1/assessments/{made['id']}/publication")
         return Assessment(made["id"], title, {"pupils": None, "guardians": guardians_due})
 
-    async def mark(self, assessment: Assessment, scores: Mapping[str, Decimal], *, reason: str | None = None) -> Posted:
+    async def mark(
+        self,
+        assessment: Assessment,
+        scores: Mapping[str, Decimal],
+        *,
+        reason: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Posted:
         """Post marks in one request; entered as acknowledged once it is answered, and as unknown where it never was."""
         marks = [{"pupil": pupil, "score": str(score)} for pupil, score in scores.items()]
         body = {"marks": marks, **({"reason": reason} if reason else {})}
         begun, acknowledged, attempts = time.time(), None, 0
         try:
-            answer = await self.api.call("POST", f"/v1/assessments/{assessment.id}/marks", body)
+            answer = await self.api.call("POST", f"/v1/assessments/{assessment.id}/marks", body, headers=headers)
             acknowledged, attempts = time.time(), answer.attempts
         finally:
             self._enter(assessment, {pupil: shown(score) for pupil, score in scores.items()}, begun, acknowledged)

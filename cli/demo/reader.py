@@ -64,6 +64,11 @@ class Reader:
                 await task
         self.worker = ""
 
+    async def ended(self, seconds: float) -> None:
+        """Wait until the stream has ended for good; raises TimeoutError when it does not."""
+        if self._task is not None:
+            await asyncio.wait_for(asyncio.shield(self._task), seconds)
+
     async def _keep(self) -> None:
         while self.refused is None:
             try:

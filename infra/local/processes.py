@@ -73,22 +73,22 @@ def end(processes: Iterable[psutil.Process], number: int, patience: float) -> No
         # psutil compares the start time first: a stranger with the same id is left alone.
         with contextlib.suppress(*GONE):
             process.send_signal(number)
-    alive = _alive_after(processes, patience)
-    for process in alive:
+    left = _alive_after(processes, patience)
+    for process in left:
         with contextlib.suppress(*GONE):
             process.kill()
-    _alive_after(alive, 5)
+    _alive_after(left, 5)
 
 
 def _alive_after(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Wait for processes to end; which of them haven't."""
     deadline = time.monotonic() + seconds
-    while (alive := [process for process in processes if _alive(process)]) and time.monotonic() < deadline:
+    while (left := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return alive
+    return left
 
 
-def _alive(process: psutil.Process) -> bool:
+def alive(process: psutil.Process) -> bool:
     """Whether it still runs; in a container whose init reaps nobody, the dead stay as zombies."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -19,6 +19,7 @@ from infra.local.processes import end, last_line, marked, marks, open_log, trim_
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
 HEALTHY_AFTER = 30.0
 STARTING_PAUSE, RUNNING_PAUSE = 0.1, 2.0
+START_PATIENCE = 90.0
 LIVENESS_FAILURES = 6
 ORPHANS_PATIENCE = 20.0
 
@@ -112,15 +113,19 @@ class Keeper:
 
     async def _watch(self, begun: float) -> None:
         """Follow the part's readiness and liveness for as long as its process lives."""
-        failures = 0
-        while True:
+        failures, answered = 0, False
+        # Cancelling may be lost where the process ends at the same moment as a wait for it, so its end is looked at too.
+        while self._process is not None and self._process.returncode is None:
             ready = await self._probe(self.part.ready)
             if ready and not self.was_ready.is_set():
                 await self._finish(begun)
             if self.status.state != "stopping":
                 self.status.state = "ready" if ready else "unready" if self.was_ready.is_set() else "starting"
-            failures = 0 if ready or await self._probe(self.part.live) else failures + 1
-            if failures >= LIVENESS_FAILURES and self.was_ready.is_set():
+            alive = ready or await self._probe(self.part.live)
+            answered = answered or alive
+            failures = 0 if alive else failures + 1
+            # A process that has not answered yet is still starting, as long as that does not take for ever.
+            if failures >= LIVENESS_FAILURES and (answered or time.monotonic() - begun > START_PATIENCE):
                 self.status.last_error = "not live; ended for a restart"
                 await self._end_process()
             trim_log(self._log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
@@ -9,18 +10,30 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from asyncpg import Record
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from chassis.http import CleanText
 from contracts.grades import GradeCode
 from services.grades.domain import MOST_MARKS, Mark
 from services.grades.store import AUDIENCES, Assessment
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 Points = Annotated[Decimal, Field(ge=0, le=1000, max_digits=7, decimal_places=3, allow_inf_nan=False)]
 """Points, exact; as a JSON number or, so that nothing rounds it on the way, a string."""
 Title = Annotated[CleanText, Field(min_length=1, max_length=200)]
 Comment = Annotated[CleanText, Field(max_length=2000)]
 Reason = Annotated[CleanText, Field(max_length=500)]
+
+
+def _written(value: object) -> object:
+    # Pydantic would take a number, or digits in a string, as seconds since 1970.
+    if value is not None and not isinstance(value, date) and not (isinstance(value, str) and _DAY.match(value)):
+        raise ValueError("a day is written YYYY-MM-DD, a time YYYY-MM-DDThh:mm:ss with its offset")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+Day = Annotated[date, BeforeValidator(_written)]
 
 
 class _Body(BaseModel):
@@ -30,8 +43,8 @@ class _Body(BaseModel):
 class Due(_Body):
     """When each audience sees the marks (RFC 3339 with offset); without one, at publication."""
 
-    pupils: AwareDatetime | None = None
-    guardians: AwareDatetime | None = None
+    pupils: Moment | None = None
+    guardians: Moment | None = None
 
 
 class AssessmentIn(_Body):
@@ -41,7 +54,7 @@ class AssessmentIn(_Body):
     subject: Annotated[CleanText, Field(min_length=1, max_length=64)] | None = None
     """Code of a subject the caller teaches to the group; may be left out where there is only one."""
     title: Title
-    held_on: date
+    held_on: Day
     term: UUID | None = None
     """Term of the group's school year; found by `held_on` where left out."""
     out_of: Annotated[Points, Field(gt=0)] = Decimal(20)
@@ -59,7 +72,7 @@ class AssessmentChange(_Body):
     """What may change of an assessment; what is left out stays."""
 
     title: Title | None = None
-    held_on: date | None = None
+    held_on: Day | None = None
     term: UUID | None = None
     out_of: Annotated[Points, Field(gt=0)] | None = None
     coefficient: Points | None = None

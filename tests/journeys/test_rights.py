@@ -1,0 +1,97 @@
+"""Rights and sessions at the moment of sending, at whichever worker the stream is open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from cli import demo_school as school
+from cli.demo.client import Api, session
+from cli.demo.notes import Notes
+from cli.demo.reader import Reader
+from cli.demo.stage import Stage
+from tests.journeys.openings import opened
+from tests.platform import Platform
+
+LEA = str(school.PUPIL.id)
+LINK = f"/v1/pupils/{LEA}/guardians/{school.SEPARATED.id}"
+COOKIE = "__Host-preau_session"
+
+
+def told(stage: Stage, reader: Reader, name: str, since: float) -> Callable[[], bool]:
+    return lambda: any(n.name == name and n.reader is reader and n.at >= since for n in stage.notes.news)
+
+
+async def test_a_withdrawn_right_silences_the_streams_of_both_workers_within_a_second(stage: Stage) -> None:
+    member, desk, operator = stage.cast.members[school.SEPARATED.login], stage.desks["6e1"], stage.cast.operator
+    links = (await operator.get(f"/v1/pupils/{LEA}/guardians"))["guardians"]
+    kept = next(link for link in links if link["person"] == member.id)
+    async with opened(stage, member, 2) as readers:
+        try:
+            await operator.call("DELETE", LINK)
+            withdrawn = time.time()
+            for reader in readers:
+                stage.close_right(reader.name, f"guardians:pupils/{LEA}")
+                await stage.expect(told(stage, reader, "scope-removed", withdrawn - 5), "it is told", 1)
+            stage.close_right(member.name, f"guardians:pupils/{LEA}")
+            assert time.time() - withdrawn < 1
+            await desk.mark(await desk.assessment(stage.title("Sans lui")), {LEA: Decimal(3)})
+            await stage.expect_all("the others have it")
+            assert stage.got(school.SEPARATED, stage.title("Sans lui")) == []
+
+            async def unread() -> bool:
+                return not (await member.api.get("/v1/feed"))["items"]
+
+            await stage.poll(unread, "the history is closed too", 2)
+        finally:
+            granted = time.time()
+            await operator.call("PUT", LINK, {name: kept[name] for name in ("kind", "starts", "ends")})
+        for reader in readers:
+            await stage.expect(told(stage, reader, "scope-added", granted), "it is told", 2)
+
+
+async def test_a_right_that_ends_today_is_none(stage: Stage) -> None:
+    member, operator = stage.cast.members[school.SEPARATED.login], stage.cast.operator
+    reader, asked = stage.reader(school.SEPARATED), time.time()
+    links = (await operator.get(f"/v1/pupils/{LEA}/guardians"))["guardians"]
+    kept = next(link for link in links if link["person"] == member.id)
+    try:
+        await operator.call("PUT", LINK, {"kind": kept["kind"], "starts": "2020-01-01", "ends": "2021-01-01"})
+        stage.close_right(member.name, f"guardians:pupils/{LEA}")
+        await stage.expect(told(stage, reader, "scope-removed", asked), "it is told", 2)
+    finally:
+        await operator.call("PUT", LINK, {name: kept[name] for name in ("kind", "starts", "ends")})
+
+
+async def test_signing_out_at_one_worker_ends_the_stream_at_the_other(platform: Platform) -> None:
+    notes = Notes()
+    async with session() as http:
+        body = {"login": platform.guardian.login, "password": platform.guardian.password}
+        async with http.post(f"{platform.base_url}/v1/sessions", json=body) as answer:
+            assert answer.status == 201
+            secret = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+        api = Api(http, platform.base_url, None)
+        api.headers = {"Cookie": f"{COOKIE}={secret}", "Origin": platform.base_url}
+        first, second = Reader("first", api, notes.take), Reader("second", api, notes.take)
+        first.open()
+        assert await notes.until(lambda: bool(first.worker), 5)
+        second.open(avoiding=first.worker)
+        assert await notes.until(lambda: bool(second.worker), 5)
+        assert first.worker != second.worker
+        await api.call("DELETE", "/v1/sessions/current")
+        signed_out = time.monotonic()
+        for reader in (first, second):
+            await reader.ended(5)
+            assert reader.refused == "unauthenticated"
+        assert time.monotonic() - signed_out < 5
+
+
+async def test_a_revoked_token_ends_its_stream(stage: Stage) -> None:
+    member = await stage.cast.sign_in(school.ADVISER.login)
+    reader = Reader(member.name, member.api, stage.notes.take)
+    reader.open()
+    await stage.expect(lambda: bool(reader.worker), "it is open")
+    await stage.cast.operator.call("DELETE", f"/v1/tokens/{member.token_id}")
+    await reader.ended(5)
+    assert reader.refused == "unauthenticated"
