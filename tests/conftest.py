@@ -19,6 +19,9 @@ from infra.local.home import Home
 from infra.local.kafka import Kafka
 from infra.local.postgres import Postgres
 from roster.replica import ROSTER
+from tests.platform import platform
+
+__all__ = ["platform"]
 
 _numbers = itertools.count(1)
 

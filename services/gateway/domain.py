@@ -95,11 +95,17 @@ def presented(headers: Mapping[bytes, bytes]) -> tuple[Kind, str] | None:
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer":
         return (Kind.TOKEN, token.strip()) if token.strip() else None
+    session = cookies(headers).get(COOKIE)
+    return (Kind.SESSION, session) if session else None
+
+
+def cookies(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The cookies of a request; of two of one name the first counts."""
+    found: dict[str, str] = {}
     for pair in headers.get(b"cookie", b"").decode("latin-1").split(";"):
         name, _, value = pair.strip().partition("=")
-        if name == COOKIE and value:
-            return Kind.SESSION, value
-    return None
+        found.setdefault(name, value)
+    return found
 
 
 def same_site(headers: Mapping[bytes, bytes]) -> bool:

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from chassis.identity import unauthenticated
 from chassis.problems import Problem, not_found
 from services.gateway.authentication import Authenticator
-from services.gateway.domain import COOKIE, SAFE_METHODS, Kind, Principal, presented, same_site
+from services.gateway.domain import COOKIE, SAFE_METHODS, Kind, Principal, cookies, same_site
 from services.gateway.routing import PORTAL, service_of
 from services.gateway.upstream import Headers, Upstream
 
@@ -27,6 +27,8 @@ _OURS = frozenset(
         *("traceparent", "tracestate"),
     )
 )
+_PAGES = (COOKIE, "__Host-preau_lang")
+"""The cookies that pages may read: the session, and the language the visitor chose."""
 _NOT_BACK = frozenset(("x-request-id", "server", "date"))
 
 
@@ -68,13 +70,12 @@ class Proxy:
             await _send_back(response, send, head=scope["method"] == "HEAD")
 
     def _to_portal(self, scope: Scope, headers: dict[bytes, bytes]) -> Headers:
-        # Pages get the visitor's own session and nothing else of the cookies; a write must come from our pages.
-        found = presented({b"cookie": headers.get(b"cookie", b"")})
-        if found is None:
-            return []
-        if scope["method"] not in SAFE_METHODS and not same_site(headers) and b"authorization" not in headers:
+        # Pages get the visitor's session and language and nothing else of the cookies; a write must come from our pages.
+        own = {name: value for name, value in cookies(headers).items() if name in _PAGES and value}
+        by_cookie = COOKIE in own and b"authorization" not in headers
+        if by_cookie and scope["method"] not in SAFE_METHODS and not same_site(headers):
             raise foreign_site()
-        return [("Cookie", f"{COOKIE}={found[1]}")]
+        return [("Cookie", "; ".join(f"{name}={value}" for name, value in own.items()))] if own else []
 
 
 def check_site(principal: Principal, method: str, headers: dict[bytes, bytes]) -> None:

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from cli.demo.stage import Stage, staged
-from tests.platform import Platform, platform
-
-__all__ = ["platform"]
+from tests.platform import Platform
 
 
 def _silent(event: str, **fields: Any) -> None:
