@@ -317,6 +317,20 @@ def _without_private(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name not in ("closing", "events")}
 
 
+_BEHIND = {
+    "preau_consumer_lag": (1, "{:.0f} events"),
+    "preau_outbox_age_seconds": (1, "outbox {:.0f} s"),
+    "preau_roster_age_seconds": (15, "directory {:.0f} s"),
+    "preau_parked_keys": (1, "{:.0f} keys parked"),
+}
+
+
+def _behind(lag: dict[str, float]) -> str:
+    """How far a part is behind, in words; nothing while it keeps up."""
+    told = ((text, lag[name]) for name, (least, text) in _BEHIND.items() if lag.get(name, 0) >= least)
+    return ", ".join(text.format(value) for text, value in told)
+
+
 def _print_status(answer: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -326,9 +340,8 @@ def _print_status(answer: dict[str, Any]) -> None:
         table.add_column(heading, overflow="fold")
     for part in answer["parts"]:
         since = datetime.fromtimestamp(part["since"]).astimezone() if part["since"] else None
-        lag = ", ".join(f"{name.removeprefix('preau_')} {value:g}" for name, value in part["lag"].items())
         table.add_row(
             part["part"], part["state"], str(part["pid"] or ""), f"{since:%d/%m %H:%M:%S}" if since else "",
-            str(part["restarts"]), lag, part["last_error"],
+            str(part["restarts"]), _behind(part["lag"]), part["last_error"],
         )  # fmt: skip
     Console().print(answer["url"], table, sep="\n\n")

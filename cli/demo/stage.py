@@ -126,10 +126,19 @@ def _stage(cast: Cast, ledger: Ledger, tell: Tell) -> Stage:
     return stage
 
 
+async def _mend(cast: Cast) -> None:
+    """Grant again what a run that was killed left withdrawn."""
+    path = f"/v1/pupils/{school.PUPIL.id}/guardians"
+    links = (await cast.operator.get(path))["guardians"]
+    if not any(link["person"] == str(school.SEPARATED.id) and link["ends"] is None for link in links):
+        await cast.operator.call("PUT", f"{path}/{school.SEPARATED.id}", {"kind": "legal_guardian"})
+
+
 async def _prepare(stage: Stage) -> None:
     teacher = stage.cast.members[TEACHER.login].api
     for title, group in CLASSES.items():
         stage.desks[title] = await desk_of(teacher, stage.ledger, school.UAI, group)
+    await _mend(stage.cast)
     pupils = [str(person.id) for person in (school.PUPIL, school.BROTHER, school.FOSTERED)]
     stage.ledger.rights += await rights_of(stage.cast, school.UAI, pupils)
     for person in READERS:

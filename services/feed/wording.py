@@ -62,5 +62,5 @@ def _summary(assessment: AssessmentRef, given: Mark, replaced: Mark | None, lang
         parts.append(f"corrigé, avant{_NARROW}: {before}" if french else f"corrected, was {before}")
     line = " · ".join(parts)
     if given.comment:
-        line += f"\n« {given.comment} »" if french else f"\n“{given.comment}”"
+        line += f"\n«{_NARROW}{given.comment}{_NARROW}»" if french else f"\n“{given.comment}”"
     return line

@@ -47,7 +47,7 @@ def item_of(event: Event) -> Any:
 def test_families_read_french_first() -> None:
     item = item_of(published())
     assert item.title == Text(fr="Mathématiques\u202f: 14,5/20", en="Mathématiques: 14.5/20")
-    assert item.summary.fr == "Contrôle de géométrie · coefficient 2\n« Bon travail »"
+    assert item.summary.fr == "Contrôle de géométrie · coefficient 2\n«\u202fBon travail\u202f»"
 
 
 def test_a_correction_replaces_its_item_and_says_what_it_was() -> None:

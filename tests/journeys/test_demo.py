@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from cli.demo_school import PUPIL, SEPARATED
 from infra.local.home import CHECKOUT
 from tests.platform import Platform
 
@@ -43,6 +45,31 @@ def test_the_demo_finds_nothing_wrong(platform: Platform, part: str | None) -> N
     assert status == 0
     # It was up before: it is up after.
     assert platform.ok("GET", "/v1/me", by=platform.guardian.login)["children"]
+
+
+def ends_of_the_separated_fathers_link(platform: Platform) -> object:
+    links = platform.ok("GET", f"/v1/pupils/{PUPIL.id}/guardians", by="operator")["guardians"]
+    return next(link["ends"] for link in links if link["person"] == str(SEPARATED.id))
+
+
+def test_an_interrupted_demo_gives_the_right_back(platform: Platform) -> None:
+    command = [sys.executable, "-m", "cli", "demo", "--json"]
+    environment = {**os.environ, "PREAU_HOME": str(platform.home.root)}
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        next(line for line in running.stdout if json.loads(line).get("what") == "scope-removed")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) != 0
+    assert ends_of_the_separated_fathers_link(platform) is None
+
+
+def test_the_next_demo_mends_what_a_killed_one_left(platform: Platform) -> None:
+    link = f"/v1/pupils/{PUPIL.id}/guardians/{SEPARATED.id}"
+    platform.ok("DELETE", link, by="operator")
+    assert ends_of_the_separated_fathers_link(platform) is not None
+    status, events = demo(platform)
+    assert (status, of(events, "verdict")[0]["findings"]) == (0, [])
+    assert ends_of_the_separated_fathers_link(platform) is None
 
 
 def test_a_part_that_is_none_is_refused(platform: Platform) -> None:
