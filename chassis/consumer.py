@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
@@ -131,6 +131,8 @@ class Consumption:
         self.stopped_by: str | None = None
         self._stream: PatientConsumer | None = None
         self._done: dict[TopicPartition, int] = {}
+        self._to_commit: dict[TopicPartition, int] = {}
+        self._committing: asyncio.Task[None] | None = None
         telemetry.gauge("preau_consumer_lag", "Records not yet consumed", self.lag, consumer=consumer)
         telemetry.gauge("preau_parked_keys", "Keys in the dead-letter topic", lambda: self.parked, consumer=consumer)
 
@@ -141,8 +143,22 @@ class Consumption:
         return message.raw_message
 
     def done(self, records: Sequence[Record]) -> None:
-        """A batch has had its effect."""
-        self._done |= {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        """A batch has had its effect: its offsets are committed soon, beside the next batch's work."""
+        offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        self._done |= offsets
+        self._to_commit |= offsets
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit(), name=f"commit {self.consumer}")
+
+    async def _commit(self) -> None:
+        """Commit what is done until nothing is left. A failure is no loss: what comes again is known as a repeat."""
+        while self._to_commit and self._stream:
+            offsets, self._to_commit = self._to_commit, {}
+            try:
+                await self._stream.commit(offsets)
+            except (IllegalStateError, KafkaError) as error:
+                _log.info("offsets not committed", extra={"cause": type(error).__name__})
+        self._committing = None
 
     def alive(self) -> None:
         """The consumer is waiting for something outside, and not stuck."""
@@ -193,7 +209,6 @@ class Inbox:
             signal.raise_signal(signal.SIGTERM)
             await asyncio.Event().wait()
         self.consumption.done(records)
-        await commit(message)
 
     async def _effect(self, batch: Batch, handle: Handler) -> None:
         for dead in batch.undecodable:
@@ -307,14 +322,6 @@ def _stand_in(record: Record) -> Envelope:
     return Envelope(
         id=place, type="unreadable", source=f"/{record.topic}", subject=place, key=place, time=datetime.now(UTC)
     )
-
-
-async def commit(message: KafkaMessage) -> None:
-    """Commit the batch's offsets. A failure is no loss: the events come again and are known as repeats."""
-    try:
-        await message.ack()
-    except (CommitFailedError, IllegalStateError, KafkaError) as error:
-        _log.info("offsets not committed", extra={"cause": type(error).__name__})
 
 
 async def keep_running(source: KafkaBroker, health: Health) -> None:

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from faststream.kafka.message import KafkaMessage
 
 from chassis import parking, telemetry
-from chassis.consumer import Consumption, Received, Record, commit, decode
+from chassis.consumer import Consumption, Received, Record, decode
 from chassis.database import UNREACHABLE, Database
 from chassis.outbox import Outgoing
 from chassis.relay import producer
@@ -55,7 +55,7 @@ class Forwarder:
             await sender.stop()
 
     async def receive(self, message: KafkaMessage) -> None:
-        """Forward a batch, then commit its offsets."""
+        """Forward a batch; its offsets are committed once it is acknowledged."""
         records = self.consumption.began(message)
         try:
             await self._forward(records)
@@ -64,7 +64,6 @@ class Forwarder:
             signal.raise_signal(signal.SIGTERM)
             await asyncio.Event().wait()
         self.consumption.done(records)
-        await commit(message)
 
     async def _forward(self, records: Sequence[Record]) -> None:
         batch = decode(records)

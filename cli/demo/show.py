@@ -62,11 +62,11 @@ class Paper:
         self._console.print(f"  [{'green' if ok else 'bold red'}]{'✓' if ok else '✗'} {escape(text)}[/]")
 
     def _verdict(self, counts: dict[str, int], delivered: int, findings: list[str], **_: Any) -> None:
-        table = Table(title="\nWhat the checker says", title_justify="left", box=SIMPLE_HEAD)
-        for name in ("delivered", *counts):
-            table.add_column(name, justify="right", no_wrap=True)
-        cells = (f"[{'green' if n == 0 else 'bold red'}]{n}[/]" for n in counts.values())
-        table.add_row(str(delivered), *cells)
+        table = Table("The checker counts", title="", box=SIMPLE_HEAD)
+        table.add_column("", justify="right")
+        table.add_row("delivered as it should be", str(delivered))
+        for name, n in counts.items():
+            table.add_row(name, f"[{'green' if n == 0 else 'bold red'}]{n}[/]")
         self._console.print(table)
         for finding in findings:
             self._console.print(f"  {finding}", style="red", markup=False)
