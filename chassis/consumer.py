@@ -53,8 +53,8 @@ Handler = Callable[[Connection, Sequence[Received]], Awaitable[None]]
 class PatientConsumer(AIOKafkaConsumer):
     """A consumer whose `getmany` returns when there is something, and which knows when it last polled."""
 
-    def __init__(self, *topics: str, **options: Any) -> None:
-        super().__init__(*topics, **options)
+    def __init__(self, *topics: str, instance: str = "", **options: Any) -> None:
+        super().__init__(*topics, **(options | {"group_instance_id": instance or None}))
         self.polled = time.monotonic()
 
     async def getmany(self, *partitions: Any, timeout_ms: int = 1000, max_records: int | None = None) -> Any:
@@ -80,13 +80,13 @@ def broker(bootstrap: str) -> KafkaBroker:
     )
 
 
-async def start(source: KafkaBroker) -> None:
-    """Start a broker's subscribers with patient consumers."""
+async def start(source: KafkaBroker, instance: str = "") -> None:
+    """Start a broker's subscribers with patient consumers, under the process's name where it has one."""
     await source.connect()
     config = source.config.broker_config
     builder = config.builder
     assert isinstance(builder, partial)
-    config.builder = partial(PatientConsumer, **builder.keywords)
+    config.builder = partial(PatientConsumer, instance=instance, **builder.keywords)
     await source.start()
 
 
@@ -324,7 +324,7 @@ def _stand_in(record: Record) -> Envelope:
     )
 
 
-async def keep_running(source: KafkaBroker, health: Health) -> None:
+async def keep_running(source: KafkaBroker, health: Health, instance: str = "") -> None:
     """Start a broker's subscribers, however long Kafka takes to be there, and stop them when cancelled.
 
     Writes are answered meanwhile: a service needs Kafka to hear and to be heard, not to decide.
@@ -334,7 +334,7 @@ async def keep_running(source: KafkaBroker, health: Health) -> None:
     try:
         while not up:
             try:
-                await start(source)
+                await start(source, instance)
                 up = True
             except (KafkaError, OSError) as error:
                 _log.warning("Kafka not reached, trying again", extra={"cause": type(error).__name__})

@@ -37,22 +37,28 @@ CleanText = Annotated[str, StringConstraints(strip_whitespace=True), AfterValida
 """Text as people write it: any script, no control characters (PostgreSQL cannot store a NUL)."""
 
 
-def create_app(title: str, settings: HttpSettings, verifier: TokenVerifier | None = None) -> FastAPI:
-    """A FastAPI app with the rules of the house; its OpenAPI document is at `/openapi.json`."""
+def create_app(
+    title: str, settings: HttpSettings, verifier: TokenVerifier | None = None, *, public: bool = False
+) -> FastAPI:
+    """A FastAPI app with the rules of the house; its OpenAPI document is at `/openapi.json`.
+
+    A `public` app begins its own traces: what anybody may send must not decide what is sampled.
+    """
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
     app.state.verifier = verifier
     problems.install(app)
-    app.add_middleware(_House, settings=settings, service=title)
+    app.add_middleware(_House, settings=settings, service=title, public=public)
     return app
 
 
 class _House:
     """Pure ASGI, since a middleware that wraps the body in a stream would cost every request a task."""
 
-    def __init__(self, app: ASGIApp, settings: HttpSettings, service: str) -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings, service: str, *, public: bool) -> None:
         self._app = app
         self._settings = settings
         self._service = service
+        self._public = public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,7 +69,8 @@ class _House:
         request = given if _REQUEST_ID.match(given) else new_id()
         token = telemetry.request_id.set(request)
         answer = _Answer(send, request)
-        traceparent = headers.get(b"traceparent", b"").decode("latin-1") or None
+        given_trace = b"" if self._public else headers.get(b"traceparent", b"")
+        traceparent = given_trace.decode("latin-1") or None
         began = asyncio.get_running_loop().time()
         try:
             with telemetry.span(f"{self._service} {scope['method']}", traceparent, SpanKind.SERVER) as span:

@@ -77,6 +77,9 @@ class KafkaSettings(BaseSettings):
 
     kafka: str
     """Bootstrap servers, `host:port,host:port`."""
+    instance: str = ""
+    """Name of this process among its service's, the same after a restart (a StatefulSet's pod, say): then one that was
+    killed takes up its partitions at once instead of after the session's timeout. Empty where processes have no names."""
 
 
 class TokenSettings(BaseSettings):

@@ -115,7 +115,7 @@ class System:
         return Part(
             name=name,
             command=lambda: [sys.executable, "-P", "-m", "cli", "run", service],
-            environment=self._environment(service, admin),
+            environment=self._environment(name, service, admin),
             ready=lambda: get(admin, "/health/ready")[0] == 200,
             live=lambda: get(admin, "/health/live")[0] == 200,
             lag=lambda: lag_of(get(admin, "/metrics")[1]),
@@ -123,11 +123,12 @@ class System:
             folder=self.home.run,
         )
 
-    def _environment(self, service: str, admin: int) -> dict[str, str]:
+    def _environment(self, name: str, service: str, admin: int) -> dict[str, str]:
         return {
             **plain_environment(),
             "PYTHONPATH": str(CHECKOUT),
             "PREAU_SUPERVISOR": str(os.getpid()),
+            "PREAU_INSTANCE": name,
             "PREAU_ADMIN_HOST": LOOPBACK,
             "PREAU_ADMIN_PORT": str(admin),
             **self._listening(service),

@@ -42,7 +42,7 @@ async def compose(process: Process, settings: FeedSettings) -> None:
     inbox.consumption.watch(process.health)
     roster.watch(process.health)
     process.background("roster age", roster.measure())
-    process.background("consumers", consumer.keep_running(broker, process.health))
+    process.background("consumers", consumer.keep_running(broker, process.health, settings.instance))
     app = create_app("feed", settings, TokenVerifier(pem(settings.token_public_key), "feed"))
     cursors = Cursors(settings.cursor_secret.get_secret_value().encode())
     app.state.feed = api.Feed(database, cursors, settings.feed_generation)

@@ -105,14 +105,14 @@ async def _roster(process: Process, settings: GatewaySettings, database: Databas
     roster.subscribe(broker)
     roster.watch(process.health, stale_is_unready=True)
     process.background("roster-age", roster.measure())
-    process.background("consumers", consumer.keep_running(broker, process.health))
+    process.background("consumers", consumer.keep_running(broker, process.health, settings.instance))
 
 
 def front_app(
     settings: GatewaySettings, database: Database, authenticator: Authenticator, upstream: Upstream
 ) -> SafeHeaders:
     """Everything but the stream: what the gateway answers itself, and the proxy for the rest."""
-    app = create_app("Préau", settings)
+    app = create_app("Préau", settings, public=True)
     # The whole API is described under /v1; the root belongs to the portal.
     app.router.routes[:] = [r for r in app.router.routes if not (isinstance(r, Route) and r.path == app.openapi_url)]
     app.include_router(api.router)

@@ -34,7 +34,7 @@ async def compose(process: Process, settings: GradesSettings) -> None:
     roster.subscribe(broker)
     roster.watch(process.health)
     process.background("roster age", roster.measure())
-    process.background("consumers", consumer.keep_running(broker, process.health))
+    process.background("consumers", consumer.keep_running(broker, process.health, settings.instance))
     process.background("timers", Timers(database, {usecases.DUE: usecases.due}).run())
     writes = Writes(database, gauge)
     process.background("idempotency sweep", writes.sweep())

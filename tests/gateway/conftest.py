@@ -61,7 +61,7 @@ async def services() -> AsyncIterator[Services]:
     found = Services()
     served = web.Application(client_max_size=1 << 24)
     served.router.add_route("*", "/{path:.*}", found.handle)
-    runner = web.AppRunner(served)
+    runner = web.AppRunner(served, shutdown_timeout=0.1)
     await runner.setup()
     port = free_port()
     await web.TCPSite(runner, "127.0.0.1", port).start()
