@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from chassis import audit
+from chassis.routes import By, Db, Limit
 from contracts.directory import school_key
-from services.directory.api.parts import By, Db, Limit, Uai
+from services.directory.api.parts import Uai
 from services.directory.usecases.standing import leading
 
 router = APIRouter()

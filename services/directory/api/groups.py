@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.directory.api.parts import By, Db, IfMatch, Write, named, names, shown, tagged, write
+from chassis.routes import By, Db, Write
+from services.directory.api.parts import IfMatch, named, names, shown, tagged, write
 from services.directory.schemas import GroupChange, GroupIn, Period, TeachingIn
 from services.directory.usecases import groups
 from services.directory.usecases.groups import ClassList

@@ -7,7 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.directory.api.parts import By, Db, Write, names, tagged, write
+from chassis.routes import By, Db, Write
+from services.directory.api.parts import names, tagged, write
 from services.directory.schemas import GuardianIn
 from services.directory.usecases import guardians
 

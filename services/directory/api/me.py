@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from services.directory.api.parts import By, Db, named
+from chassis.routes import By, Db
+from services.directory.api.parts import named
 from services.directory.usecases.me import Child, me
 
 router = APIRouter()

@@ -6,35 +6,21 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi import Header, Path, Request, Response
 
-from chassis.database import Connection, Database
+from chassis.database import Connection
 from chassis.idempotency import Answer, Writes
-from chassis.identity import Caller, caller
+from chassis.identity import Caller
 from contracts.directory import PersonChanged
 from services.directory.store import Entity
 from services.directory.usecases.standing import Done
 
 POSITION = "Preau-Directory-Position"
 
-By = Annotated[Caller, Depends(caller)]
-Limit = Annotated[int, Query(ge=1, le=200)]
 Uai = Annotated[str, Path(pattern=r"^[0-9]{7}[A-Z]$")]
 IfMatch = Annotated[str | None, Header(max_length=64)]
 
 
-def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
-
-
-def _writes(request: Request) -> Writes:
-    writes: Writes = request.app.state.writes
-    return writes
-
-
-Db = Annotated[Database, Depends(_database)]
-Write = Annotated[Writes, Depends(_writes)]
 Intention = Callable[[Connection], Awaitable[Done]]
 
 

@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 
 from chassis.database import Connection
 from chassis.idempotency import Answer
+from chassis.routes import By, Db, Write
 from contracts.directory import RoleName
-from services.directory.api.parts import POSITION, By, Db, IfMatch, Uai, Write, shown, tagged, write
+from services.directory.api.parts import POSITION, IfMatch, Uai, shown, tagged, write
 from services.directory.schemas import Period, PersonChange, PersonIn
 from services.directory.usecases import people
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from chassis.routes import By, Db, Limit, Write
 from contracts.directory import GroupKind
-from services.directory.api.parts import By, Db, IfMatch, Limit, Uai, Write, shown, tagged, write
+from services.directory.api.parts import IfMatch, Uai, shown, tagged, write
 from services.directory.schemas import SchoolChange, SchoolIn
 from services.directory.usecases import groups, schools
 
