@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from cli.downloads import JarsUnavailable, fetch_jars
 from infra.local.control import ask
 from infra.local.home import Home, HomeTaken
 from infra.local.ports import PortTaken, hold_public_port
@@ -51,7 +52,10 @@ def up(
     if home.taken():
         _tell_that_it_is_up(home)
         return
-    _fetch_jars()
+    try:
+        fetch_jars()
+    except JarsUnavailable as error:
+        _fail(str(error))
     if detach:
         _start_apart(home, port, scale or [])
     else:
@@ -132,32 +136,6 @@ def _workers(scale: list[str] | None) -> dict[str, int]:
             _fail(f"--scale {entry}: expected gateway=N with N from 1 to 32")
         workers[name] = int(number)
     return workers
-
-
-def _fetch_jars() -> None:
-    from infra.local.home import default_cache
-    from infra.local.jars import JarsUnavailable, ensure_jars, missing_jars
-
-    cache = default_cache()
-    missing = missing_jars(cache)
-    if not missing:
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("Apache Kafka"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task("", total=len(missing))
-        try:
-            ensure_jars(cache, lambda done, _total, name: progress.update(task, completed=done, description=name))
-        except JarsUnavailable as error:
-            progress.stop()
-            _fail(str(error))
 
 
 def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -> None:

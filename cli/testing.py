@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from cli.downloads import JarsUnavailable, fetch_jars
 from infra.local.home import CHECKOUT
 
 
@@ -18,5 +19,10 @@ def register(app: typer.Typer) -> None:
 
 def test(context: typer.Context) -> None:
     """Run the tests; every argument goes to pytest."""
+    try:
+        fetch_jars()
+    except JarsUnavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
     os.chdir(CHECKOUT)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *context.args])  # noqa: S606

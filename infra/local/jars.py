@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -114,4 +115,8 @@ def context(cache: Path) -> "MavenContext":
     """A resolver that keeps its files in the given folder alone."""
     from jgo.maven import MavenContext
 
+    # The resolver's HTTP library brings certificates of its own; a network that has others is known to the system alone.
+    known = ssl.get_default_verify_paths().cafile
+    if known is not None:
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", known)
     return MavenContext(repo_cache=cache, timeout=DOWNLOAD_TIMEOUT)
