@@ -31,6 +31,8 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Id of the request being answered; every log line within it carries it."""
 
 _propagator = TraceContextTextMapPropagator()
+_gauges: dict[str, dict[tuple[tuple[str, str], ...], Callable[[], float]]] = {}
+"""One instrument a name: the SDK lets a second of the same name go unread."""
 _SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60]
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
 
@@ -147,9 +149,12 @@ _NONE: Span = NonRecordingSpan(trace.INVALID_SPAN_CONTEXT)
 
 
 def gauge(name: str, description: str, read: Callable[[], float], **attributes: str) -> None:
-    """A metric that is read when it is asked for."""
+    """A metric that is read when it is asked for; each set of attributes is a series of its own."""
+    readers = _gauges.setdefault(name, {})
+    if not readers:
 
-    def observe(_: CallbackOptions) -> list[Observation]:
-        return [Observation(read(), attributes)]
+        def observe(_: CallbackOptions) -> list[Observation]:
+            return [Observation(value(), dict(labels)) for labels, value in list(readers.items())]
 
-    meter.create_observable_gauge(name, [observe], description=description)
+        meter.create_observable_gauge(name, [observe], description=description)
+    readers[tuple(sorted(attributes.items()))] = read
