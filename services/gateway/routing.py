@@ -18,7 +18,7 @@ _BY_FIRST: Mapping[str, str] = {
     "assessments": "grades",
     "feed": "feed",
 }
-_OF_PUPIL: Mapping[str, str] = {"guardians": "directory", "grades": "grades"}
+_OF_PUPIL: Mapping[str, str] = {"guardians": "directory", "grades": "grades", "averages": "grades"}
 
 
 def service_of(path: str, query: bytes = b"") -> str | None:

@@ -6,13 +6,13 @@ import re
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from chassis import audit
-from chassis.database import Connection, Database
-from chassis.idempotency import Answer, Writes
-from chassis.identity import Caller, caller
+from chassis.database import Connection
+from chassis.idempotency import Answer
 from chassis.problems import FieldError, Problem, invalid
+from chassis.routes import By, Db, Limit, Write
 from services.grades import store, usecases
 from services.grades.schemas import (
     AssessmentChange,
@@ -20,28 +20,14 @@ from services.grades.schemas import (
     MarksIn,
     ReasonIn,
     assessment_out,
+    averages_out,
     grade_out,
 )
 from services.grades.store import Assessment
 
 router = APIRouter(prefix="/v1")
-By = Annotated[Caller, Depends(caller)]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Year = Annotated[int | None, Query(ge=1, le=9999)]
 _ETAG = re.compile(r'^"(\d{1,9})"$')
-
-
-def _database(request: Request) -> Database:
-    database: Database = request.app.state.database
-    return database
-
-
-def _writes(request: Request) -> Writes:
-    writes: Writes = request.app.state.writes
-    return writes
-
-
-Db = Annotated[Database, Depends(_database)]
-Write = Annotated[Writes, Depends(_writes)]
 
 
 def _answer(status: int, found: Assessment) -> Answer:
@@ -165,6 +151,14 @@ async def list_grades(id: UUID, by: By, database: Db, before: UUID | None = None
             rows = await store.seen_grades(connection, id, audience, before, limit)
     following = str(rows[-1]["id"]) if len(rows) == limit else None
     return {"audience": audience, "grades": [grade_out(row) for row in rows], "next": following}
+
+
+@router.get("/pupils/{id}/averages", operation_id="readAverages")
+async def read_averages(id: UUID, by: By, database: Db, school_year: Year = None) -> dict[str, Any]:
+    """A pupil's averages of a school year (without one, the latest), made of what the reader sees at this moment."""
+    async with database.transaction() as connection:
+        audience, terms = await usecases.averages(connection, by, id, school_year)
+    return {"audience": audience, "terms": averages_out(terms)}
 
 
 @router.get("/schools/{uai}/audit", operation_id="readGradesAudit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from chassis.http import CleanText
 from contracts.grades import GradeCode
+from services.grades.averages import ClassFigures, TermAverages
 from services.grades.domain import MOST_MARKS, Mark
 from services.grades.store import AUDIENCES, Assessment
 
@@ -177,6 +179,36 @@ def grade_out(row: Record) -> dict[str, Any]:
         "published_at": row["first_published_at"].isoformat(),
         "updated_at": row["updated_at"].isoformat(),
     } | mark_out(Mark(row["score"], row["code"], row["comment"]))
+
+
+def averages_out(terms: Sequence[TermAverages]) -> list[dict[str, Any]]:
+    """A pupil's averages as answered; each a string with two places, null where there is none."""
+    return [
+        {
+            "term": str(term.term),
+            "general": _text(term.general),
+            "subjects": [
+                {
+                    "subject": {"code": subject.code, "label": subject.label},
+                    "average": _text(subject.average),
+                    "class": _figures_out(subject.figures),
+                    "grades": subject.grades,
+                }
+                for subject in term.subjects
+            ],
+        }
+        for term in terms
+    ]
+
+
+def _figures_out(figures: ClassFigures | None) -> dict[str, str] | None:
+    if figures is None:
+        return None
+    return {"minimum": str(figures.minimum), "mean": str(figures.mean), "maximum": str(figures.maximum)}
+
+
+def _text(average: Decimal | None) -> str | None:
+    return None if average is None else str(average)
 
 
 def points(value: Decimal) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 from asyncpg import Record
 
 from chassis.database import Connection
+from services.grades.averages import Assessed
 from services.grades.domain import Change, Disclosure, Mark, Told, Visibility
 
 AUDIENCES = ("pupils", "guardians")
@@ -303,3 +304,52 @@ _STANDING = """
 async def standing_grades(connection: Connection, pupil: UUID, before: UUID | None, limit: int) -> list[Record]:
     """The marks of a pupil that stand, shown or not yet, latest assessment first: what staff may see."""
     return await connection.fetch(_STANDING, pupil, before, limit)
+
+
+_SEEN_OF_CLASSES = """
+    WITH own AS (
+        SELECT a.group_id, a.subject_code, a.term, a.school_year
+        FROM disclosures d JOIN assessments a ON a.id = d.assessment WHERE d.pupil = $1 AND d.audience = $3
+    )
+    SELECT a.term, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
+           array_agg(d.pupil) AS pupils, array_agg(d.score) AS scores, array_agg(d.code) AS codes
+    FROM assessments a JOIN disclosures d ON d.assessment = a.id AND d.audience = $3
+    WHERE (a.group_id, a.subject_code, a.term) IN (
+        SELECT group_id, subject_code, term FROM own
+        WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
+    GROUP BY a.id ORDER BY a.held_on, a.id
+"""
+_STANDING_OF_CLASSES = """
+    WITH own AS (
+        SELECT a.group_id, a.subject_code, a.term, a.school_year
+        FROM marks m JOIN assessments a ON a.id = m.assessment WHERE m.pupil = $1 AND a.withdrawn_at IS NULL
+    )
+    SELECT a.term, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
+           array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
+    FROM assessments a JOIN marks m ON m.assessment = a.id
+    WHERE a.withdrawn_at IS NULL AND (a.group_id, a.subject_code, a.term) IN (
+        SELECT group_id, subject_code, term FROM own
+        WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
+    GROUP BY a.id ORDER BY a.held_on, a.id
+"""
+
+
+async def seen_of_classes(
+    connection: Connection, pupil: UUID, school_year: int | None, audience: str
+) -> list[Assessed]:
+    """What an audience sees of a pupil's groups, in the subjects and terms in which it sees marks of the pupil.
+
+    Of one school year: the latest with such marks where none is named.
+    """
+    return [_assessed(row) for row in await connection.fetch(_SEEN_OF_CLASSES, pupil, school_year, audience)]
+
+
+async def standing_of_classes(connection: Connection, pupil: UUID, school_year: int | None) -> list[Assessed]:
+    """The same of the marks that stand, shown or not yet: what staff may see."""
+    return [_assessed(row) for row in await connection.fetch(_STANDING_OF_CLASSES, pupil, school_year)]
+
+
+def _assessed(row: Record) -> Assessed:
+    values = dict(row)
+    marks = zip(values.pop("pupils"), values.pop("scores"), values.pop("codes"), strict=True)
+    return Assessed(**values, marks={pupil: Mark(score, code) for pupil, score, code in marks})

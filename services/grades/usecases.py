@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +23,7 @@ from contracts.grades import pupil_key
 from roster import store as roster
 from roster.facts import GroupFacts, PersonFacts, SchoolFacts
 from services.grades import domain, store
+from services.grades.averages import TermAverages, by_term
 from services.grades.domain import Broken, Mark
 from services.grades.events import event_of
 from services.grades.store import AUDIENCES, Assessment
@@ -303,6 +305,19 @@ async def audience_of(connection: Connection, caller: Caller, pupil: UUID) -> st
             await audit.record(connection, Entry(caller.subject, "grades.read", f"pupils/{pupil}", None))
             return "staff"
     raise Refused(caller, "grades.read", f"pupils/{pupil}")
+
+
+async def averages(
+    connection: Connection, caller: Caller, pupil: UUID, school_year: int | None = None
+) -> tuple[str, list[TermAverages]]:
+    """As which audience the caller sees a pupil's averages, and the averages of what it sees; raises `Refused`."""
+    audience = await audience_of(connection, caller, pupil)
+    if audience == "staff":
+        assessed = await store.standing_of_classes(connection, pupil, school_year)
+    else:
+        assessed = await store.seen_of_classes(connection, pupil, school_year, audience)
+    # A class has thousands of marks a year: tens of milliseconds in which others would wait.
+    return audience, await asyncio.to_thread(by_term, pupil, assessed)
 
 
 async def _leads_pupil(connection: Connection, person: UUID, pupil: UUID) -> bool:

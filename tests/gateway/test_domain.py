@@ -18,6 +18,7 @@ from services.gateway.stream.tail import RepeatGuard
         ("/v2/me", "portal"),
         ("/v1/me", "directory"),
         ("/v1/pupils/1/grades", "grades"),
+        ("/v1/pupils/1/averages", "grades"),
         ("/v1/pupils/1/guardians/2", "directory"),
         ("/v1/pupils/1", None),
         ("/v1/assessments/1/marks/2/history", "grades"),

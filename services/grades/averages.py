@@ -1,0 +1,166 @@
+"""Averages: what marks make on 20, by subject, over subjects and over a class. Exact until rounded once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import lcm
+from uuid import UUID
+
+from services.grades.domain import Mark
+
+FEWEST_PUPILS = 5
+"""Pupils with an average from which on a class's figures are shown; among fewer, they would tell of one of them."""
+
+_FULL = Fraction(20)
+_ZERO_CODES = frozenset({"absent_zero", "not_handed_in_zero"})
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """An assessment with the marks of it that the reader may see, by pupil."""
+
+    term: UUID
+    subject_code: str
+    subject_label: str
+    out_of: Decimal
+    coefficient: Decimal
+    optional: bool
+    bonus: bool
+    marks: Mapping[UUID, Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A mark that counts: its points on 20, its coefficient, and how it counts; what is both is a bonus."""
+
+    points: Fraction
+    coefficient: Fraction
+    optional: bool = False
+    bonus: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """The lowest, mean and highest average of a class in a subject."""
+
+    minimum: Decimal
+    mean: Decimal
+    maximum: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectAverage:
+    """A pupil's average in a subject (None where nothing counts), from how many grades, and the class's figures."""
+
+    code: str
+    label: str
+    average: Decimal | None
+    figures: ClassFigures | None
+    grades: int
+
+
+@dataclass(frozen=True, slots=True)
+class TermAverages:
+    """A pupil's averages of a term: over all subjects, and of each by its code."""
+
+    term: UUID
+    general: Decimal | None
+    subjects: Sequence[SubjectAverage]
+
+
+def by_term(pupil: UUID, assessed: Iterable[Assessed]) -> list[TermAverages]:
+    """A pupil's averages, term by term in the order in which the assessments name them.
+
+    The class of a subject is whoever has marks in its assessments: they are to be of the pupil's own groups.
+    """
+    terms: dict[UUID, dict[str, list[Assessed]]] = {}
+    for one in assessed:
+        terms.setdefault(one.term, {}).setdefault(one.subject_code, []).append(one)
+    return [_term(pupil, term, subjects) for term, subjects in terms.items()]
+
+
+def _term(pupil: UUID, term: UUID, subjects: Mapping[str, Sequence[Assessed]]) -> TermAverages:
+    exact: list[Fraction] = []
+    found: list[SubjectAverage] = []
+    for code, assessed in sorted(subjects.items()):
+        averages = _class(assessed)
+        own = averages.get(pupil)
+        if own is not None:
+            exact.append(own)
+        grades = sum(pupil in one.marks for one in assessed)
+        average = None if own is None else rounded(own)
+        found.append(
+            SubjectAverage(code, assessed[-1].subject_label, average, class_figures(averages.values()), grades)
+        )
+    return TermAverages(term, rounded(mean(exact)) if exact else None, found)
+
+
+def _class(assessed: Iterable[Assessed]) -> dict[UUID, Fraction]:
+    """The average of each pupil who has one."""
+    counted: dict[UUID, list[Weighed]] = {}
+    for one in assessed:
+        coefficient, unit = Fraction(one.coefficient), _FULL / Fraction(one.out_of)
+        worth: dict[Decimal, Weighed] = {}
+        for pupil, mark in one.marks.items():
+            score = score_of(mark)
+            if score is None:
+                continue
+            if score not in worth:
+                worth[score] = Weighed(Fraction(score) * unit, coefficient, one.optional, one.bonus)
+            counted.setdefault(pupil, []).append(worth[score])
+    averages = {pupil: subject_average(marks) for pupil, marks in counted.items()}
+    return {pupil: average for pupil, average in averages.items() if average is not None}
+
+
+def score_of(mark: Mark) -> Decimal | None:
+    """What a mark counts as: its score, 0 for the two zeros, None for the codes that count in no average."""
+    return Decimal(0) if mark.code in _ZERO_CODES else mark.score
+
+
+def subject_average(marks: Sequence[Weighed]) -> Fraction | None:
+    """The average on 20 of a pupil's marks in a subject; None where no mark bears it.
+
+    Of the optional marks those count that make it highest: from the best one down, each as long as it raises the
+    average. Bonus and optional marks alone make no average, there being none to raise.
+    """
+    bearing = [mark for mark in marks if not (mark.bonus or mark.optional)]
+    total = _sum([mark.points * mark.coefficient for mark in bearing])
+    weight = _sum([mark.coefficient for mark in bearing])
+    if not weight:
+        return None
+    total += sum(max(mark.points - _FULL / 2, Fraction(0)) * mark.coefficient for mark in marks if mark.bonus)
+    optional = (mark for mark in marks if mark.optional and not mark.bonus)
+    for mark in sorted(optional, key=lambda mark: mark.points, reverse=True):
+        if mark.points * weight <= total:
+            break
+        total += mark.points * mark.coefficient
+        weight += mark.coefficient
+    return min(total / weight, _FULL)
+
+
+def class_figures(averages: Iterable[Fraction]) -> ClassFigures | None:
+    """A class's lowest, mean and highest average; None among fewer than five."""
+    known = list(averages)
+    if len(known) < FEWEST_PUPILS:
+        return None
+    return ClassFigures(rounded(min(known)), rounded(mean(known)), rounded(max(known)))
+
+
+def mean(values: Sequence[Fraction]) -> Fraction:
+    """The plain mean of at least one value."""
+    return _sum(values) / len(values)
+
+
+def _sum(values: Sequence[Fraction]) -> Fraction:
+    # As integers over one denominator: a class has thousands of marks a year, and fractions are reduced at each step.
+    common = lcm(*(value.denominator for value in values))
+    return Fraction(sum(value.numerator * (common // value.denominator) for value in values), common)
+
+
+def rounded(value: Fraction) -> Decimal:
+    """A value that is not negative to two places, the half upwards."""
+    hundredths = (200 * value.numerator + value.denominator) // (2 * value.denominator)
+    return Decimal(hundredths).scaleb(-2)

@@ -1,0 +1,2 @@
+-- Staff read the marks of one pupil over all assessments.
+CREATE INDEX marks_pupil ON marks (pupil);
