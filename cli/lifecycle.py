@@ -170,7 +170,12 @@ def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -
             announce=(lambda _part, _text: None) if quiet else announce,
             after=lambda: _demo_school(system),
             idle=system.kafka.build_archive,
-            facts={"url": system.url, "home": str(home.root), "postgres_port": system.postgres.port},
+            facts={
+                "url": system.url,
+                "home": str(home.root),
+                "postgres_port": system.postgres.port,
+                "kafka": system.bootstrap,
+            },
         )
 
     with asyncio.Runner() as runner:

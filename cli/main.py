@@ -17,6 +17,9 @@ COMMANDS = {
     "token": "cli.tokens",
     "import": "cli.importing",
     "demo": "cli.demo",
+    "topics": "cli.topics",
+    "dlq": "cli.dlq",
+    "doctor": "cli.doctor",
 }
 
 

@@ -22,11 +22,12 @@ class NotUp(Exception):
 
 @dataclass(frozen=True)
 class RunningHome:
-    """A running Préau; `url` is the base of its public API."""
+    """A running Préau; `url` is the base of its public API, `kafka` the bootstrap servers."""
 
     home: Home
     url: str
     postgres_port: int
+    kafka: str = ""
 
     @classmethod
     def of(cls, home: Home) -> RunningHome:
@@ -34,7 +35,7 @@ class RunningHome:
         answer: dict[str, Any] | None = ask(home, "status") if home.taken() else None
         if answer is None or "postgres_port" not in answer:
             raise NotUp(f"Préau isn't up in {home.root}: start it with `preau up --detach`.")
-        return cls(home, answer["url"], answer["postgres_port"])
+        return cls(home, answer["url"], answer["postgres_port"], answer.get("kafka", ""))
 
     def database_url(self, service: str) -> str:
         """The URL of a service's database under the service's own role."""
