@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -85,7 +86,10 @@ async def letters_of(connection: Connection, bootstrap: str, service: str, key: 
 async def discard(connection: Connection, key: ParkedKey) -> bool:
     """Drop what a key holds and let it go; returns whether it was still parked."""
     async with connection.transaction():
-        await _hold_consumers(connection)
+        try:
+            await _hold_consumers(connection)
+        except _NotYet as why:
+            raise NotReleased(f"{why}; the key stays parked. Try again.") from why
         return await parking.release(connection, key.consumer, key.source, key.key)
 
 
@@ -230,7 +234,10 @@ def _each_once(letters: Iterable[Letter]) -> list[Letter]:
 async def _hold_consumers(connection: Connection) -> None:
     """Have the consumers of this database wait until the transaction ends: none has decided by what it read before."""
     await connection.execute("SET LOCAL lock_timeout = '10s'")
-    await connection.execute("LOCK TABLE parked_keys IN ACCESS EXCLUSIVE MODE")
+    try:
+        await connection.execute("LOCK TABLE parked_keys IN ACCESS EXCLUSIVE MODE")
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+        raise _NotYet("the consumers could not be held") from error
     await asyncio.sleep(_KNOWN_SECONDS)
 
 

@@ -93,10 +93,12 @@ class Effect:
 @asynccontextmanager
 async def relaying(database: Database, kafka: Kafka) -> AsyncIterator[None]:
     task = asyncio.create_task(Relay("test", database.settings.url(), kafka.bootstrap).run())
-    yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager
