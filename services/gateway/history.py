@@ -34,4 +34,8 @@ class FeedHistory:
                 found = json.loads(await response.read())
         except (Problem, ClientError, TimeoutError, ValueError) as error:
             raise HistoryUnavailable(type(error).__name__) from error
-        return Page(found["items"], found["cursor"], found["more"])
+        try:
+            return Page(found["items"], found["cursor"], found["more"])
+        except (KeyError, TypeError) as error:
+            # Another version of feed, say: the stream ends and resumes elsewhere or later, the process goes on.
+            raise HistoryUnavailable("feed answered something else than a page") from error
