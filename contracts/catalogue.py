@@ -2,18 +2,82 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from contracts import directory, feed, grades
-from contracts.envelope import Event
+from contracts.envelope import Event, schema_path
 
 FOLDER = Path(__file__).parent
-EVENTS: dict[str, type[Event]] = {e.TYPE: e for e in (*directory.EVENTS, *grades.EVENTS, *feed.EVENTS)}
+PAGE = FOLDER.parent / "docs" / "events.md"
+MODULES: dict[str, ModuleType] = {m.TOPIC: m for m in (directory, grades, feed)}
+"""The domain that publishes on each topic."""
+EVENTS: dict[str, type[Event]] = {e.TYPE: e for m in MODULES.values() for e in m.EVENTS}
 
 Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a reader of an event wants to know beyond its fields; `key` and `subject` are templates over them."""
+
+    event: type[Event]
+    topic: str
+    key: str
+    subject: str
+    audience: str
+    fires: str
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+
+
+def _directory(event: type[Event], key: str, fires: str) -> Entry:
+    audience = "services only: replicas of the directory"
+    return Entry(event, directory.TOPIC, key, key, audience, fires, ("directory",), ("grades", "feed", "gateway"))
+
+
+def _grades(event: type[Event], fires: str) -> Entry:
+    key, audience = "pupils/{pupil}", "`pupils` or `guardians`, one event each"
+    return Entry(event, grades.TOPIC, key, key, audience, fires, ("grades",), ("feed",))
+
+
+def _feed(event: type[Event], fires: str) -> Entry:
+    audience = "that of its cause: `pupils`, `guardians` or `staff`"
+    return Entry(event, feed.TOPIC, "grades:{scope}", "{scope}", audience, fires, ("feed",), ("feed", "gateway"))
+
+
+_ENTRIES = (
+    _directory(
+        directory.SchoolChanged, "schools/{uai}", "A school is made, or its years, terms or settings change; an import."
+    ),
+    _directory(
+        directory.GroupChanged, "groups/{id}", "A group is made, renamed or ended, or its teachers change; an import."
+    ),
+    _directory(
+        directory.PersonChanged,
+        "people/{id}",
+        "A person is made, changed or ended: names, roles, places in groups, guardians; an import. A null value later erases.",
+    ),
+    _directory(directory.Beat, directory.BEAT_KEY, "Every few seconds, straight to Kafka, without a sequence."),
+    _grades(
+        grades.GradePublished,
+        "An assessment is published or falls due for the audience, or a mark is entered into one that is visible already.",
+    ),
+    _grades(
+        grades.GradeCorrected,
+        "A mark the audience has seen changes, or its assessment does in what the audience was told.",
+    ),
+    _grades(grades.GradeWithdrawn, "A mark the audience has seen is withdrawn, alone or with its assessment."),
+    _feed(feed.ItemPut, "The projector reads a grade published or corrected."),
+    _feed(feed.ItemRemoved, "The projector reads a grade withdrawn."),
+)
+ENTRIES: dict[str, Entry] = {entry.event.TYPE: entry for entry in _ENTRIES}
+"""Every event's entry, by its type."""
 
 
 def schema(event_type: str) -> Schema:
@@ -86,5 +150,45 @@ def publish() -> int:
     return 0
 
 
+def page() -> str:
+    """docs/events.md: every event, for people."""
+    head = (
+        "# Events\n\nWritten by `python -m contracts.catalogue`; a test compares.\n\n"
+        "Every event is a CloudEvent 1.0 in Kafka's binary mode: attributes in `ce_*` headers, data as JSON in the value. "
+        "A type never changes meaning; readers pass over fields they don't know. The whole as AsyncAPI: "
+        "`GET /v1/asyncapi.json`, each schema: `GET /v1/schemas/<type>`.\n"
+    )
+    return head + "".join(_chapter(topic, module) for topic, module in MODULES.items())
+
+
+def _chapter(topic: str, module: ModuleType) -> str:
+    events = "".join(_section(ENTRIES[event.TYPE]) for event in module.EVENTS)
+    return f"\n## Topic `{topic}`\n\n{inspect.getdoc(module)}\n{events}"
+
+
+def _section(entry: Entry) -> str:
+    event_type = entry.event.TYPE
+    facts = (
+        ("record key", f"`{entry.key}`"),
+        ("audience", entry.audience),
+        ("fires", entry.fires),
+        ("produced by", ", ".join(entry.producers)),
+        ("consumed by", ", ".join(entry.consumers)),
+        ("schema", f"`{schema_path(event_type)}`"),
+    )
+    rows = "".join(f"| {name} | {value} |\n" for name, value in facts)
+    says = inspect.getdoc(entry.event)
+    data = example(event_type).decode().strip()
+    return f"\n### `{event_type}`\n\n{says}\n\n| | |\n|---|---|\n{rows}\n```json\n{data}\n```\n"
+
+
+def main() -> int:
+    """Publish the schemas, then write the page."""
+    if code := publish():
+        return code
+    PAGE.write_text(page(), "utf-8")
+    return 0
+
+
 if __name__ == "__main__":
-    sys.exit(publish())
+    sys.exit(main())

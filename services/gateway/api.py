@@ -13,7 +13,7 @@ from chassis.database import Connection, Database
 from chassis.idempotency import Answer, Writes
 from chassis.identity import Caller, unauthenticated
 from chassis.problems import Problem, not_found
-from contracts import catalogue
+from contracts import asyncapi, catalogue
 from services.gateway import store, usecases
 from services.gateway.authentication import Authenticator
 from services.gateway.bodies import (
@@ -33,6 +33,7 @@ from services.gateway.openapi import OpenApi
 from services.gateway.passwords import Passwords
 from services.gateway.proxy import check_site, foreign_site
 
+_CACHED = "public, max-age=3600"
 _MOST_LISTED = 1000
 router = APIRouter(prefix="/v1")
 
@@ -209,7 +210,7 @@ async def schema(type: str, response: Response) -> dict[str, Any]:
     """The JSON Schema of an event's data, as `ce_dataschema` names it."""
     if type not in catalogue.EVENTS:
         raise not_found()
-    response.headers["Cache-Control"] = "public, max-age=3600"
+    response.headers["Cache-Control"] = _CACHED
     return catalogue.schema(type)
 
 
@@ -217,6 +218,12 @@ async def schema(type: str, response: Response) -> dict[str, Any]:
 async def description(front: FrontDep) -> dict[str, Any]:
     """The OpenAPI document of the whole API."""
     return await front.openapi.document()
+
+
+@router.get("/asyncapi.json", include_in_schema=False)
+async def events() -> Response:
+    """The AsyncAPI document of all that is published on Kafka."""
+    return Response(asyncapi.published(), headers={"Cache-Control": _CACHED}, media_type="application/json")
 
 
 _STREAM = (

@@ -11,13 +11,15 @@ from typing import Any
 
 from aiohttp import ClientError
 
-from chassis.problems import Problem
+from chassis.problems import MEDIA_TYPE, Problem
 from services.gateway.routing import PREFIX, api_services, service_of
 from services.gateway.upstream import Upstream
 
 Document = dict[str, Any]
 _FRESH_SECONDS = 60.0
 _READ_SECONDS = 5.0
+_PROBLEM = {"type": "object", "required": ["type", "title", "status", "code"]}
+_REFUSED = {"description": "A problem document (RFC 9457)", "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +40,7 @@ class OpenApi:
                 await asyncio.gather(*(self._fetch(service) for service in sorted(api_services())))
                 if len(self._parts) == len(api_services()):
                     self._fetched = time.monotonic()
-        return merge(self._own, self._parts)
+        return _refusing(merge(self._own, self._parts))
 
     async def _fetch(self, service: str) -> None:
         try:
@@ -64,6 +66,14 @@ def merge(own: Document, parts: Mapping[str, Document]) -> Document:
             if path.startswith(PREFIX) and path not in paths and _answers(service, path):
                 paths[path] = operations
     return {**own, "paths": paths, "components": components}
+
+
+def _refusing(document: Document) -> Document:
+    # What FastAPI describes as its 422 is not what we send.
+    for operation in (one for methods in document["paths"].values() for one in methods.values()):
+        kept = {status: answer for status, answer in operation.get("responses", {}).items() if status != "422"}
+        operation["responses"] = kept | {"4XX": _REFUSED}
+    return document
 
 
 def _answers(service: str, path: str) -> bool:
