@@ -21,5 +21,7 @@ def load_demo_school(running: RunningHome) -> list[str]:
         work = demo_school.ensure(running.database_url("directory"), running.url, running.operator_token(), today)
         asyncio.run(work)
         marker.write_text(year, encoding="utf-8")
-    people = (f"  {person.login:<14} {person.what}" for person in demo_school.PEOPLE)
-    return ["", f"Sign in at {running.url} with the password {demo_school.PASSWORD} as", *people]
+    people = demo_school.PEOPLE
+    width = max(len(person.login) for person in people)
+    lines = [f"  {person.login:<{width}}  {person.given_name} {person.family_name}, {person.what}" for person in people]
+    return [f"Sign in with the password {demo_school.PASSWORD} as", *lines]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ import sys
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -189,28 +187,10 @@ def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -
 
 def _demo_school(system: System) -> list[str]:
     """Load the demo school on the first start; says who to sign in as."""
-    if importlib.util.find_spec("cli.demo_school") is None:
-        return []
-    lines: list[str] = asyncio.run(_ensure_demo_school(system))
-    return lines
+    from cli.first_start import load_demo_school
+    from cli.running_home import RunningHome
 
-
-async def _ensure_demo_school(system: System) -> list[str]:
-    import asyncpg
-
-    from cli import demo_school
-    from services.gateway.usecases import bootstrap_operator
-
-    connection = await asyncpg.connect(system.databases["gateway"], timeout=10)
-    try:
-        token = await bootstrap_operator(connection)
-    finally:
-        await connection.close()
-    today = datetime.now(ZoneInfo("Europe/Paris")).date()
-    _, people = await demo_school.ensure(system.databases["directory"], system.url, token, today)
-    width = max(len(person.login) for person in people)
-    lines = [f"  {person.login:<{width}}  {person.given_name} {person.family_name}, {person.what}" for person in people]
-    return [f"Sign in with the password {demo_school.PASSWORD} as", *lines]
+    return load_demo_school(RunningHome(system.home, system.url, system.postgres.port, system.bootstrap))
 
 
 def _start_apart(home: Home, port: int, scale: list[str]) -> None:

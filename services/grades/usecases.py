@@ -22,6 +22,7 @@ from contracts.envelope import new_id
 from contracts.grades import pupil_key
 from roster import store as roster
 from roster.facts import GroupFacts, PersonFacts, SchoolFacts
+from roster.scopes import DEFAULT_ZONE
 from services.grades import domain, store
 from services.grades.averages import TermAverages, by_term
 from services.grades.domain import Broken, Mark
@@ -324,7 +325,7 @@ async def _leads_pupil(connection: Connection, person: UUID, pupil: UUID) -> boo
     reader, child = await roster.person(connection, person), await roster.person(connection, pupil)
     if reader is None or child is None:
         return False
-    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    today = datetime.now(ZoneInfo(DEFAULT_ZONE)).date()
     schools = {role.uai for role in child.roles if child.has_role(RoleName.PUPIL, role.uai, today)}
     return any(reader.has_role(role, uai, today) for uai in schools for role in _LEADERS)
 
@@ -332,6 +333,6 @@ async def _leads_pupil(connection: Connection, person: UUID, pupil: UUID) -> boo
 async def leads_school(connection: Connection, caller: Caller, uai: str) -> None:
     """Refuse whoever is not head of the school."""
     person = await roster.person(connection, caller.person) if caller.person else None
-    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    today = datetime.now(ZoneInfo(DEFAULT_ZONE)).date()
     if person is None or not person.has_role(RoleName.HEAD, uai, today):
         raise Refused(caller, "audit.read", f"schools/{uai}", uai)
