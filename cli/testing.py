@@ -10,6 +10,9 @@ import typer
 from cli.downloads import JarsUnavailable, fetch_jars
 from infra.local.home import CHECKOUT
 
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadgroup")
+"""Most tests wait for servers; more than two whole sets of servers would only wait for one another."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -18,11 +21,11 @@ def register(app: typer.Typer) -> None:
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests; every argument goes to pytest."""
+    """Run the tests; every argument goes to pytest. Without any, all of them, two at a time."""
     try:
         fetch_jars()
     except JarsUnavailable as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     os.chdir(CHECKOUT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *context.args])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *(context.args or TWO_AT_A_TIME)])  # noqa: S606

@@ -26,6 +26,15 @@ __all__ = ["platform"]
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where workers share the tests, one has all that stand on the one platform, and a file is never torn apart."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        group = "platform" if "platform" in names else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def home() -> Iterator[Home]:
     """A home of its own for the servers of the session; its name has what names of folders may have."""
