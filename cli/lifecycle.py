@@ -36,7 +36,8 @@ def register(app: typer.Typer) -> None:
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Public port on 127.0.0.1; 0 picks a free one.")]
 Scale = Annotated[
-    list[str] | None, typer.Option(help="Processes of a service, as grades=2; several by commas.", metavar="SERVICE=N,…")
+    list[str] | None,
+    typer.Option(help="Processes of a service, as grades=2; several by commas.", metavar="SERVICE=N,…"),
 ]
 
 

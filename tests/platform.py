@@ -201,9 +201,7 @@ def _start(home: Home) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "cli", "supervise", "--port=0", f"--scale={SCALE}"]
         traced = {"PREAU_TRACES": f"file:{home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
         environment = {**os.environ, **traced, "PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def up() -> bool:
         assert process.poll() is None, f"the platform did not start: {last_line(log)}"

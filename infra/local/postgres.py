@@ -61,7 +61,13 @@ class Postgres:
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast": open transactions are rolled back, data is flushed
 
-    def __init__(self, home: Home, port: int | None = None, notice: Callable[[str], None] = lambda _line: None, connections: int = 0) -> None:
+    def __init__(
+        self,
+        home: Home,
+        port: int | None = None,
+        notice: Callable[[str], None] = lambda _line: None,
+        connections: int = 0,
+    ) -> None:
         self.home = home
         self.port = port or free_port()
         self.folder = home.root / "postgres"

@@ -59,6 +59,7 @@ def build(settings: MailboxSettings, store: MessageStore) -> ASGIApp:
     templates.filters["moment"] = _moment
     _programs(app, store)
     _people(app, store, templates)
+    _around(app, store)
     # A page of another site whose name was turned to this host could else read the messages.
     return TrustedHostMiddleware(_Headers(app), allowed_hosts=list(settings.mailbox_names), www_redirect=False)
 
@@ -78,7 +79,11 @@ def _programs(app: FastAPI, store: MessageStore) -> None:
         """One message, with its headers, its HTML and the names of its attachments."""
         kept, raw = await _existing(store, id)
         content = read(raw)
-        more = {"html": content.html, "headers": content.headers, "attachments": [asdict(a) for a in content.attachments]}
+        more = {
+            "html": content.html,
+            "headers": content.headers,
+            "attachments": [asdict(a) for a in content.attachments],
+        }
         return JSONResponse({**_document(kept, content), **more})
 
     @app.get("/messages/{id}.eml")
@@ -86,7 +91,9 @@ def _programs(app: FastAPI, store: MessageStore) -> None:
         """One message as it came."""
         _, raw = await _existing(store, id)
         return Response(
-            raw, media_type="message/rfc822", headers={"Content-Disposition": f'attachment; filename="message-{id}.eml"'}
+            raw,
+            media_type="message/rfc822",
+            headers={"Content-Disposition": f'attachment; filename="message-{id}.eml"'},
         )
 
     @app.get("/newest")
@@ -121,6 +128,8 @@ def _people(app: FastAPI, store: MessageStore, templates: Environment) -> None:
             raise not_found()
         return HTMLResponse(found, headers={"Content-Security-Policy": _POLICY_OF_HTML})
 
+
+def _around(app: FastAPI, store: MessageStore) -> None:
     @app.post("/delete")
     async def delete(request: Request) -> Response:
         """Remove every message."""

@@ -65,6 +65,16 @@ class Intake:
         self._recipients = recipients
         self._refusals = Refusals()
 
+    async def handle_MAIL(
+        self, connection: SMTP, _: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Begin a message."""
+        assert isinstance(connection, Connection)
+        connection.begin_message()
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 OK"
+
     async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         """Take a recipient, or refuse it."""
         refusal = self._refusals.of(address)
@@ -81,7 +91,9 @@ class Intake:
         """Keep a message; it is on the disk when the sender hears of it."""
         assert isinstance(envelope.content, bytes)
         try:
-            kept = await self._store.add(_sound(envelope.mail_from or ""), [_sound(a) for a in envelope.rcpt_tos], envelope.content)
+            kept = await self._store.add(
+                _sound(envelope.mail_from or ""), [_sound(a) for a in envelope.rcpt_tos], envelope.content
+            )
         except (sqlite3.Error, OSError) as error:
             _log.error("message not kept", extra={"cause": type(error).__name__})
             _refusals.add(1, {"status": "451"})
@@ -143,28 +155,29 @@ class Connection(SMTP):
         self._door = door
         self._most = settings.mailbox_message_bytes * 2 + _SLACK
         self._received = 0
-        self._refused: asyncio.Transport | None = None
+        self._wire: asyncio.Transport | None = None
+        self._welcome = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the sender in, or say that there is no room."""
         assert isinstance(transport, asyncio.Transport)
-        if self._door.enter(self):
+        self._wire, self._welcome = transport, self._door.enter(self)
+        if self._welcome:
             super().connection_made(transport)
             return
         _refusals.add(1, {"status": "421"})
-        self._refused = transport
         transport.write(b"421 4.7.0 Too many connections\r\n")
         transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The sender has gone."""
         self._door.leave(self)
-        if self._refused is None:
+        if self._welcome:
             super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, up to a bound: the library holds a line without an end however long it gets."""
-        if self._refused is not None:
+        if not self._welcome:
             return
         self._received += len(data)
         if self._received > self._most:
@@ -174,17 +187,16 @@ class Connection(SMTP):
 
     def eof_received(self) -> bool | None:
         """The sender says no more."""
-        return None if self._refused is not None else super().eof_received()
+        return super().eof_received() if self._welcome else None
 
-    def _set_rset_state(self) -> None:
-        # Before and after each message.
+    def begin_message(self) -> None:
+        """Count the bytes of another message."""
         self._received = 0
-        super()._set_rset_state()
 
     def hang_up(self) -> None:
         """End the connection at once."""
-        if self.transport is not None:
-            self.transport.abort()
+        if self._wire is not None:
+            self._wire.abort()
 
 
 class SmtpServer:

@@ -238,7 +238,7 @@ MALFORMED = (
     b"no header at all",
     b"Subject: =?nosuch?B?w6k=?=\r\nContent-Type: text/plain; charset=nosuch\r\n\r\n\xff\xfe",
     b"Subject: =?utf-8?B?torn\r\nContent-Type: multipart/mixed\r\n\r\nx",
-    b"Subject: \xff\xc3\xa9\0\r\nContent-Type: text/html; charset=\"\r\n\r\n\0<p>",
+    b'Subject: \xff\xc3\xa9\0\r\nContent-Type: text/html; charset="\r\n\r\n\0<p>',
     b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!",
     b"".join(b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (n, n) for n in range(500)),
 )
