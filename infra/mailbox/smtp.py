@@ -12,7 +12,7 @@ import logging
 import re
 import sqlite3
 from collections import OrderedDict
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
@@ -160,14 +160,15 @@ class Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the sender in, or say that there is no room."""
-        assert isinstance(transport, asyncio.Transport)
-        self._wire, self._welcome = transport, self._door.enter(self)
+        # uvloop's transports are no subclass of asyncio's.
+        wire = self._wire = cast(asyncio.Transport, transport)
+        self._welcome = self._door.enter(self)
         if self._welcome:
             super().connection_made(transport)
             return
         _refusals.add(1, {"status": "421"})
-        transport.write(b"421 4.7.0 Too many connections\r\n")
-        transport.close()
+        wire.write(b"421 4.7.0 Too many connections\r\n")
+        wire.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The sender has gone."""
