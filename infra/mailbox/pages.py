@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.http import create_app
 from chassis.problems import Problem, not_found
-from infra.mailbox.messages import Content, read
+from infra.mailbox.messages import read
 from infra.mailbox.settings import MailboxSettings
 from infra.mailbox.store import Kept, MessageStore
 
@@ -69,9 +69,12 @@ def _programs(app: FastAPI, store: MessageStore) -> None:
     async def list_messages(
         to: Searched = "", after: Id = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50
     ) -> Response:
-        """Messages to a recipient (empty: to anybody) above the id `after`, oldest first; `next` goes into `after`."""
+        """Messages to a recipient (empty: to anybody) above the id `after`, oldest first, texts cut at 20000 characters.
+
+        `next` goes into `after`.
+        """
         found = await store.after(to, after, limit)
-        messages = [_document(kept, read(raw)) for kept, raw in found]
+        messages = [_document(kept, text) for kept, text in found]
         return JSONResponse({"messages": messages, "next": found[-1][0].id if found else after})
 
     @app.get("/messages/{id}.json")
@@ -84,7 +87,7 @@ def _programs(app: FastAPI, store: MessageStore) -> None:
             "headers": content.headers,
             "attachments": [asdict(a) for a in content.attachments],
         }
-        return JSONResponse({**_document(kept, content), **more})
+        return JSONResponse({**_document(kept, content.text), **more})
 
     @app.get("/messages/{id}.eml")
     async def download(id: int) -> Response:
@@ -152,7 +155,7 @@ async def _existing(store: MessageStore, id: int) -> tuple[Kept, bytes]:
     return found
 
 
-def _document(kept: Kept, content: Content) -> dict[str, Any]:
+def _document(kept: Kept, text: str | None) -> dict[str, Any]:
     return {
         "id": kept.id,
         "from": kept.sender,
@@ -161,7 +164,7 @@ def _document(kept: Kept, content: Content) -> dict[str, Any]:
         "message_id": kept.message_id,
         "in_reply_to": kept.in_reply_to,
         "received_at": kept.received_at.isoformat(),
-        "text": content.text,
+        "text": text,
     }
 
 

@@ -17,6 +17,9 @@ from infra.mailbox.messages import folded, read
 
 T = TypeVar("T")
 
+TEXT_LISTED = 20_000
+"""Characters of a message's text that lists of messages hold."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -29,14 +32,15 @@ CREATE TABLE IF NOT EXISTS messages (
     in_reply_to TEXT NOT NULL,
     searched TEXT NOT NULL,
     bytes INTEGER NOT NULL,
+    text TEXT, -- its beginning
     raw BLOB NOT NULL
 );
 """
 _COLUMNS = "id, received_at, sender, recipients, subject, message_id, in_reply_to, bytes"
 _ADD = """
     INSERT INTO messages
-        (received_at, sender, recipients, lowered, subject, message_id, in_reply_to, searched, bytes, raw)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        (received_at, sender, recipients, lowered, subject, message_id, in_reply_to, searched, bytes, text, raw)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _TRIM = """
     DELETE FROM messages WHERE id IN (
@@ -52,7 +56,7 @@ _LATEST = f"""
     ORDER BY id DESC LIMIT ?3
 """  # noqa: S608 - constants alone
 _AFTER = f"""
-    SELECT {_COLUMNS} FROM messages
+    SELECT {_COLUMNS}, text FROM messages
     WHERE id > ?1 AND (?2 = '' OR instr(lowered, char(10) || ?2 || char(10)) > 0)
     ORDER BY id LIMIT ?3
 """  # noqa: S608 - constants alone
@@ -108,13 +112,10 @@ class MessageStore:
         asked = (before, folded(" ".join(search.split())), limit)
         return await self._do(lambda database: [_kept(row) for row in database.execute(_LATEST, asked)])
 
-    async def after(self, recipient: str, after: int, limit: int) -> list[tuple[Kept, bytes]]:
-        """Messages to a recipient (empty: to anybody) above an id, oldest first, with their bytes."""
-        statement = _AFTER.replace(_COLUMNS, f"{_COLUMNS}, raw")
+    async def after(self, recipient: str, after: int, limit: int) -> list[tuple[Kept, str | None]]:
+        """Messages to a recipient (empty: to anybody) above an id, oldest first, with the beginning of their text."""
         asked = (after, recipient.lower(), limit)
-        return await self._do(
-            lambda database: [(_kept(row[:-1]), row[-1]) for row in database.execute(statement, asked)]
-        )
+        return await self._do(lambda database: [(_kept(row[:-1]), row[-1]) for row in database.execute(_AFTER, asked)])
 
     async def one(self, id: int) -> tuple[Kept, bytes] | None:
         """One message with its bytes; None where there is none."""
@@ -169,6 +170,7 @@ class MessageStore:
             content.header("in-reply-to"),
             folded(" ".join([*recipients, subject])),
             len(raw),
+            content.text[:TEXT_LISTED] if content.text else content.text,
             raw,
         )
         with database:

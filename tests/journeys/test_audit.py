@@ -40,10 +40,7 @@ def test_operators_see_what_was_read_and_refused_in_every_service(platform: Plat
     ]
     about = entries(platform, f"--person={PUPIL.id}", "--service=grades", "--action=grades.read", "--limit=1")
     assert (about[0]["caller"], about[0]["object"]) == (f"people/{HEAD.id}", f"pupils/{PUPIL.id}")
-    assert entries(platform, "--since=2999-01-01") == []
-    table = audit(platform, "--service=feed", "--limit=1").stdout
-    assert "feed.read" in table
-    assert audit(platform, "--service=portal").returncode == 2
+    assert "feed.read" in audit(platform, "--service=feed", "--limit=1").stdout
 
 
 def test_a_head_reads_the_trail_of_the_feed_and_others_do_not(platform: Platform) -> None:
@@ -55,4 +52,4 @@ def test_a_head_reads_the_trail_of_the_feed_and_others_do_not(platform: Platform
     assert first["entries"][0]["action"] == "audit.read"
     after = platform.ok("GET", f"{path}&before={first['next']}", by=HEAD.login)
     assert after["entries"] != first["entries"]
-    assert platform.call("GET", f"{path}&since=yesterday", by=HEAD.login).status == 400
+    assert platform.call("GET", f"{path}&since=yesterday", by=HEAD.login).status == 422
