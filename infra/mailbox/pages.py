@@ -28,7 +28,7 @@ _ZONE = ZoneInfo("Europe/Paris")
 _LONGEST_SEARCH = 200
 _STATIC = {"mailbox.css": "text/css; charset=utf-8", "mailbox.js": "text/javascript; charset=utf-8"}
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src data:;"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # What a stranger wrote: no script, no form, nothing loaded from anywhere, in an origin of its own.
