@@ -140,7 +140,21 @@ class Consumption:
         """A batch came in; returns its records."""
         assert isinstance(message.raw_message, tuple)
         self._stream = message.consumer  # type: ignore[assignment]
+        self._forget_lost()
         return message.raw_message
+
+    def follows(self, records: Sequence[Record]) -> bool:
+        """Whether this process did what came before these records; where not, another process did."""
+        first: dict[TopicPartition, int] = {}
+        for record in records:
+            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        return all(self._done.get(place) == offset for place, offset in first.items())
+
+    def _forget_lost(self) -> None:
+        """Forget how far partitions are that went to another process: it may bring them further."""
+        if self._stream is not None:
+            held = self._stream.assignment()
+            self._done = {place: offset for place, offset in self._done.items() if place in held}
 
     def done(self, records: Sequence[Record]) -> None:
         """A batch has had its effect: its offsets are committed soon, beside the next batch's work."""
@@ -169,6 +183,7 @@ class Consumption:
         """Records of this process's partitions whose effect is not committed yet."""
         if self._stream is None:
             return 0
+        self._forget_lost()
         ends = {partition: self._stream.highwater(partition) for partition in self._stream.assignment()}
         return sum(max(0, (end or 0) - self._done.get(partition, end or 0)) for partition, end in ends.items())
 

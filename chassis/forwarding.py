@@ -67,7 +67,7 @@ class Forwarder:
 
     async def _forward(self, records: Sequence[Record]) -> None:
         batch = decode(records)
-        await self._read_parked()
+        await self._read_parked(at_once=not self.consumption.follows(records))
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
         turned: list[tuple[Received, Outgoing]] = []
@@ -144,8 +144,9 @@ class Forwarder:
         except (KafkaError, OSError):
             _log.info("producer dropped", extra={"consumer": self._consumer})
 
-    async def _read_parked(self) -> None:
-        if time.monotonic() - self._parked_read < _PARKED_SECONDS:
+    async def _read_parked(self, *, at_once: bool) -> None:
+        """Know which keys are parked; at once where another process may have parked one a moment ago."""
+        if not at_once and time.monotonic() - self._parked_read < _PARKED_SECONDS:
             return
         try:
             async with self._database.connection() as connection:

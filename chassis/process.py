@@ -68,7 +68,7 @@ class Process:
 
     async def serve(self, app: Any, settings: HttpSettings, **options: Any) -> None:
         """Serve the public side; `options` go to uvicorn (a protocol class, say)."""
-        sock = listen(settings.host, settings.port, reuse=options.pop("reuse_port", False))
+        sock = listen(settings.host, settings.port, reuse=settings.port_shared)
         await self._serve(app, sock, self.settings.drain_seconds, **options)
 
     async def serve_admin(self) -> None:

@@ -35,6 +35,8 @@ class HttpSettings(ProcessSettings):
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port to listen on; 0 picks a free one."""
+    port_shared: bool = False
+    """Whether several processes of this machine listen on the port (SO_REUSEPORT); each then gets a share of connections."""
     request_seconds: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Deadline of one request, body included, in seconds."""
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024

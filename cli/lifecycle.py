@@ -17,7 +17,7 @@ import typer
 from cli.downloads import JarsUnavailable, fetch_jars
 from infra.local.control import ask
 from infra.local.home import Home, HomeTaken
-from infra.local.ports import PortTaken, hold_public_port
+from infra.local.ports import PortTaken, hold_public_port, is_free
 
 if TYPE_CHECKING:
     from infra.local.system import System
@@ -35,7 +35,10 @@ def register(app: typer.Typer) -> None:
 
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Public port on 127.0.0.1; 0 picks a free one.")]
-Scale = Annotated[list[str] | None, typer.Option(help="Number of workers, as gateway=3.")]
+Scale = Annotated[
+    list[str] | None,
+    typer.Option(help="Processes of a service, as grades=2; several by commas.", metavar="SERVICE=N,…"),
+]
 
 
 def up(
@@ -127,13 +130,19 @@ def _create(home: Home) -> None:
 
 
 def _workers(scale: list[str] | None) -> dict[str, int]:
-    workers = {}
-    for entry in scale or []:
-        name, _, number = entry.partition("=")
-        if name != "gateway" or not number.isdecimal() or not 1 <= int(number) <= 32:
-            _fail(f"--scale {entry}: expected gateway=N with N from 1 to 32")
-        workers[name] = int(number)
-    return workers
+    from infra.local.system import BadScale, parse_scale
+
+    try:
+        return parse_scale(scale or [])
+    except BadScale as error:
+        _fail(str(error))
+
+
+def _mailbox_port(port: int) -> int:
+    """The port of the mailbox's pages: the same from run to run unless it is taken or any will do."""
+    from infra.local.system import DEFAULT_MAILBOX_PORT
+
+    return DEFAULT_MAILBOX_PORT if port and is_free(DEFAULT_MAILBOX_PORT) else 0
 
 
 def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -> None:
@@ -150,7 +159,8 @@ def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -
     except PortTaken as taken:
         _fail(str(taken))
     begun = time.monotonic()
-    system = System(home, reservation.getsockname()[1], workers, notice=typer.echo)
+    public = reservation.getsockname()[1]
+    system = System(home, public, workers, notice=typer.echo, mailbox_port=_mailbox_port(port))
 
     def announce(part: str, text: str) -> None:
         if part:
@@ -170,6 +180,8 @@ def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -
             idle=system.kafka.build_archive,
             facts={
                 "url": system.url,
+                "mailbox": system.mailbox_url,
+                "smtp": "{}:{}".format(*system.smtp),
                 "home": str(home.root),
                 "postgres_port": system.postgres.port,
                 "kafka": system.bootstrap,
@@ -190,7 +202,8 @@ def _demo_school(system: System) -> list[str]:
     from cli.first_start import load_demo_school
     from cli.running_home import RunningHome
 
-    return load_demo_school(RunningHome(system.home, system.url, system.postgres.port, system.bootstrap))
+    people = load_demo_school(RunningHome(system.home, system.url, system.postgres.port, system.bootstrap))
+    return [f"E-mails end in the mailbox: {system.mailbox_url}", *people]
 
 
 def _start_apart(home: Home, port: int, scale: list[str]) -> None:
@@ -307,4 +320,5 @@ def _print_status(answer: dict[str, Any]) -> None:
             part["part"], part["state"], str(part["pid"] or ""), f"{since:%d/%m %H:%M:%S}" if since else "",
             str(part["restarts"]), _behind(part["lag"]), part["last_error"],
         )  # fmt: skip
-    Console().print(answer["url"], table, sep="\n\n")
+    addresses = f"{answer['url']}\n{answer.get('mailbox', '')} (mailbox)"
+    Console().print(addresses, table, sep="\n\n")

@@ -16,6 +16,7 @@ COMMANDS = {
     "test": "cli.testing",
     "token": "cli.tokens",
     "import": "cli.importing",
+    "audit": "cli.audit",
     "demo": "cli.demo",
     "topics": "cli.topics",
     "dlq": "cli.dlq",

@@ -13,9 +13,12 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
+_ELSEWHERE = {"relay": "chassis.relay_app", "mailbox": "infra.mailbox.app"}
+
+
 def module_of(service: str) -> str:
     """The module whose `main()` runs the service."""
-    return "chassis.relay_app" if service == "relay" else f"services.{service}.app"
+    return _ELSEWHERE.get(service, f"services.{service}.app")
 
 
 def run_service(service: str) -> None:

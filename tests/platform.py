@@ -6,6 +6,7 @@ Everything here is synchronous, so that tests under Playwright's own event loop 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import urllib.request
@@ -26,8 +27,10 @@ from cli.running_home import RunningHome
 from infra.local.control import ask
 from infra.local.home import CHECKOUT, Home
 from infra.local.processes import last_line, wait_until
-from tests.platform_process import TRACES
 
+SCALE = "grades=2,feed=2"
+"""Services whose workers share the work in every journey."""
+TRACES = "traces.jsonl"
 START_SECONDS = 240.0
 STOP_SECONDS = 90.0
 _TOKEN_SECONDS = 86_400
@@ -194,8 +197,11 @@ def _start(home: Home) -> subprocess.Popen[bytes]:
     home.create()
     log = home.logs / "supervisor.log"
     with log.open("ab") as output:
-        command = [sys.executable, "-m", "tests.platform_process", str(home.root)]
-        process = subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        # As `preau up --detach` does, with every request traced.
+        command = [sys.executable, "-P", "-m", "cli", "supervise", "--port=0", f"--scale={SCALE}"]
+        traced = {"PREAU_TRACES": f"file:{home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
+        environment = {**os.environ, **traced, "PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def up() -> bool:
         assert process.poll() is None, f"the platform did not start: {last_line(log)}"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.demo.outage import PARTS
+from cli.demo.outage import PARTS, is_part
 from cli.demo.play import play
 from cli.demo.show import Paper, Tell, lines
 from cli.running_home import RunningHome
@@ -28,26 +28,29 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     kill: Annotated[
-        str | None, typer.Option(help="Kill this part in mid-demo: a service, relay, kafka, postgres.", metavar="PART")
+        list[str] | None,
+        typer.Option(
+            help="Kill this part in mid-demo: kafka, a service, a worker as grades-2; may repeat.", metavar="PART"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the platform running if the demo started it.")] = False,
 ) -> None:
     """Show a teacher's grades reach the right families, live; the exit status tells whether all went well."""
-    if kill is not None and kill not in PARTS:
+    if not all(map(is_part, kill or ())):
         raise typer.BadParameter(f"no such part: one of {', '.join(PARTS)}", param_hint="--kill")
     tell = lines() if as_json else Paper()
     running, started = _up()
     try:
         tell("platform", url=running.url, started=started)
-        ok = _play(running, tell, kill)
+        ok = _play(running, tell, kill or [])
     finally:
         if started and not keep:
             _command("down")
     raise typer.Exit(0 if ok else 1)
 
 
-def _play(running: RunningHome, tell: Tell, kill: str | None) -> bool:
+def _play(running: RunningHome, tell: Tell, kill: list[str]) -> bool:
     try:
         return asyncio.run(play(running, running.operator_token(), tell, kill))
     except KeyboardInterrupt:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import time
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +17,11 @@ from cli.demo.desk import Assessment, Desk
 from cli.demo.stage import Stage, StepFailed
 from infra.local.control import ask
 from infra.local.home import Home
+from infra.local.system import ALONE, SERVICES
 
-PARTS = ("postgres", "kafka", "directory", "grades", "feed", "relay", "gateway-1", "gateway-2", "gateway", "portal")
-"""What can be killed; `gateway` is the worker that serves the parent's stream."""
+PARTS = (*ALONE, *SERVICES)
+"""What can be killed, one of several workers by its number (`grades-2`); `gateway` is the one that serves the parent's stream."""
+_WORKER = re.compile(r"-[1-9]\d?$")
 POSTS = 20
 KILLED_AFTER = 7
 PACE_SECONDS = 0.4
@@ -30,31 +34,37 @@ class NoSuchPart(LookupError):
     """The platform runs no part of that name."""
 
 
-async def outage(stage: Stage, home: Home, part: str) -> str:
-    """Post steadily, kill the part in the middle, wait until all is well, and say how long that took."""
+def is_part(name: str) -> bool:
+    """Whether some platform runs a part of that name."""
+    return name in PARTS or _WORKER.sub("", name) in SERVICES
+
+
+async def outage(stage: Stage, home: Home, parts: Sequence[str]) -> str:
+    """Post steadily, kill the parts in the middle, wait until all is well, and say how long that took."""
     posting = asyncio.create_task(_post_steadily(stage))
     try:
         await stage.expect(
             lambda: _acknowledged(stage) >= KILLED_AFTER, "the first grades are posted", RECOVERY_SECONDS
         )
-        name, pid = await _victim(stage, home, part)
-        os.kill(pid, signal.SIGKILL)
+        victims = dict([await _victim(stage, home, part) for part in parts])
         killed = time.time()
-        stage.tell("note", text=f"killed {name} (process {pid}) by SIGKILL")
-        stage.tell("kill", part=name, pid=pid)
+        for name, pid in victims.items():
+            os.kill(pid, signal.SIGKILL)
+            stage.tell("note", text=f"killed {name} (process {pid}) by SIGKILL")
+            stage.tell("kill", part=name, pid=pid)
         attempts = await posting
     finally:
         posting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await posting
-    await _until_ready(home, name, pid)
+    await _until_ready(home, victims)
     ready = time.time() - killed
     await stage.expect_all("everything acknowledged has arrived", RECOVERY_SECONDS)
     await stage.expect(lambda: all(r.worker for r in stage.readers.values()), "every stream is open", RECOVERY_SECONDS)
     last = max(one.at for one in stage.notes.seen) - killed
     return (
         f"{POSTS} posts acknowledged ({attempts - POSTS} sent again under the same Idempotency-Key); "
-        f"{name} ready again {ready:.1f} s after it was killed, the last grade at its readers after {last:.1f} s"
+        f"{', '.join(victims)} ready again {ready:.1f} s after the kill, the last grade at its readers after {last:.1f} s"
     )
 
 
@@ -90,7 +100,9 @@ async def _victim(stage: Stage, home: Home, part: str) -> tuple[str, int]:
     pids = {one["part"]: one["pid"] for one in status["parts"] if one["pid"]}
     if part == "gateway":
         serving = stage.reader(school.PARENT).worker
-        part = next((name for name, pid in pids.items() if str(pid) == serving), "gateway-1")
+        part = next((name for name, pid in pids.items() if str(pid) == serving), part)
+    if part not in pids:
+        part = next((name for name in pids if _WORKER.sub("", name) == part), part)
     if part not in pids:
         raise NoSuchPart(f"no part named {part} runs: {', '.join(sorted(pids))}")
     return part, int(pids[part])
@@ -101,15 +113,15 @@ async def _status(home: Home) -> dict[str, Any]:
     return answer or {"parts": []}
 
 
-async def _until_ready(home: Home, killed: str, pid: int) -> None:
-    """Wait until the supervisor has started the part anew and finds every part ready."""
+async def _until_ready(home: Home, killed: Mapping[str, int]) -> None:
+    """Wait until the supervisor has started the parts anew and finds every part ready."""
     deadline = time.monotonic() + RECOVERY_SECONDS
     while True:
         parts = {one["part"]: one for one in (await _status(home))["parts"]}
-        again = killed in parts and parts[killed]["pid"] not in (None, pid)
+        again = all(name in parts and parts[name]["pid"] not in (None, pid) for name, pid in killed.items())
         if again and all(one["state"] == "ready" for one in parts.values()):
             return
         if time.monotonic() > deadline:
             states = {name: one["state"] for name, one in parts.items() if one["state"] != "ready"}
-            raise StepFailed(f"not ready {RECOVERY_SECONDS:.0f} s after {killed} was killed: {states}")
+            raise StepFailed(f"not ready {RECOVERY_SECONDS:.0f} s after {', '.join(killed)} was killed: {states}")
         await asyncio.sleep(_POLL_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
 
@@ -20,7 +20,7 @@ OUTAGE_PATIENCE = 90.0
 _SETTLE_SECONDS = 2.0
 
 
-async def play(running: RunningHome, operator_token: str, tell: Tell, kill: str | None) -> bool:
+async def play(running: RunningHome, operator_token: str, tell: Tell, kill: Sequence[str]) -> bool:
     """Play it against a running platform; True when every step did what it should and nothing is wrong."""
     began, ok = time.monotonic(), True
     async with staged(running.url, operator_token, tell, OUTAGE_PATIENCE if kill else PATIENCE) as stage:
@@ -28,7 +28,7 @@ async def play(running: RunningHome, operator_token: str, tell: Tell, kill: str 
             tell("step", number=number, title=_title(step))
             ok &= await _outcome(stage, step(stage))
         if kill:
-            tell("step", number=len(STEPS) + 1, title=f"{kill} is killed while grades are posted")
+            tell("step", number=len(STEPS) + 1, title=f"{' and '.join(kill)} killed while grades are posted")
             ok &= await _outcome(stage, outage(stage, running.home, kill))
         ok &= await _judged(stage)
     tell("end", ok=ok, seconds=round(time.monotonic() - began, 1))

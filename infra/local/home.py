@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-OWN_FOLDERS = ("postgres", "kafka", "keys", "logs", "run")
+OWN_FOLDERS = ("postgres", "kafka", "mailbox", "keys", "logs", "run")
 CURSOR_SECRET_BYTES = 32
 
 

@@ -24,11 +24,12 @@ SUPERUSER = "postgres"
 # Root may not run PostgreSQL; this account exists on every Linux.
 ROOTS_STAND_IN = "nobody"
 START_LIMIT = 60.0
+LEAST_CONNECTIONS = 200
+"""What the server accepts at once, where nobody asks for more."""
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     # The path of a socket may be at most 107 bytes long: no home is promised to be that short.
     "unix_socket_directories": "",
-    "max_connections": "200",
     "shared_buffers": "128MB",
     "fsync": "on",
     "synchronous_commit": "on",
@@ -60,13 +61,20 @@ class Postgres:
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast": open transactions are rolled back, data is flushed
 
-    def __init__(self, home: Home, port: int | None = None, notice: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        port: int | None = None,
+        notice: Callable[[str], None] = lambda _line: None,
+        connections: int = 0,
+    ) -> None:
         self.home = home
         self.port = port or free_port()
         self.folder = home.root / "postgres"
         self.data = self.folder / "data"
         self.log = home.logs / "postgres.log"
         self._notice = notice
+        self._connections = max(connections, LEAST_CONNECTIONS)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -84,6 +92,7 @@ class Postgres:
     @property
     def command(self) -> list[str]:
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        settings.append(f"--max_connections={self._connections}")
         return [
             str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings
         ]  # fmt: skip

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,11 +18,38 @@ from infra.local.postgres import Postgres
 from infra.local.processes import plain_environment
 from infra.topics import ensure_topics
 
+SERVICES = ("directory", "grades", "feed", "relay", "gateway", "portal")
+"""What may run as several processes, in the order it is shown."""
+ALONE = ("postgres", "kafka", "mailbox")
+"""What runs as one process."""
 WITH_DATABASE = ("directory", "grades", "feed", "gateway")
 WITH_OUTBOX = ("directory", "grades", "feed")
 BEHIND_GATEWAY = ("directory", "grades", "feed", "portal")
 GATEWAY_WORKERS = 2
+MOST_WORKERS = 16
 DEFAULT_PORT = 8080
+DEFAULT_MAILBOX_PORT = 8025
+_CONNECTIONS = 14
+"""Database connections of one process at the most: its pool and the direct ones."""
+
+
+class BadScale(ValueError):
+    """A number of workers that can't be had; the message says why."""
+
+
+def parse_scale(entries: Iterable[str]) -> dict[str, int]:
+    """Workers by service, of `grades=2` or `grades=2,feed=2`; raises `BadScale`."""
+    workers = {}
+    for entry in (one.strip() for given in entries for one in given.split(",")):
+        name, _, number = entry.partition("=")
+        if name in ALONE:
+            raise BadScale(f"--scale {entry}: {name} runs as one process")
+        if name not in SERVICES:
+            raise BadScale(f"--scale {entry}: no such service; one of {', '.join(SERVICES)}")
+        if not (number.isascii() and number.isdecimal() and 1 <= int(number) <= MOST_WORKERS):
+            raise BadScale(f"--scale {entry}: expected {name}=N with N from 1 to {MOST_WORKERS}")
+        workers[name] = int(number)
+    return workers
 
 
 def database_name(service: str) -> str:
@@ -38,9 +65,15 @@ class System:
     port: int
     scale: Mapping[str, int] = field(default_factory=dict)
     notice: Callable[[str], None] = lambda _line: None
+    mailbox_port: int = 0
+    """Port of the mailbox's pages; 0 picks a free one."""
 
     def __post_init__(self) -> None:
-        self.postgres = Postgres(self.home, notice=self.notice)
+        self.mailbox_port = self.mailbox_port or free_port()
+        self.smtp = (LOOPBACK, free_port())
+        """Host and port that take e-mails in."""
+        connections = _CONNECTIONS * sum(self._workers(service) for service in (*WITH_DATABASE, "relay"))
+        self.postgres = Postgres(self.home, notice=self.notice, connections=connections)
         self.kafka = Kafka(self.home)
         self._ports = {service: free_port() for service in BEHIND_GATEWAY}
 
@@ -48,6 +81,11 @@ class System:
     def url(self) -> str:
         """Where people go."""
         return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def mailbox_url(self) -> str:
+        """Where the e-mails are looked at."""
+        return f"http://{LOOPBACK}:{self.mailbox_port}"
 
     @property
     def bootstrap(self) -> str:
@@ -66,12 +104,18 @@ class System:
 
     def parts(self) -> list[Part]:
         """Everything that runs, in the order it is shown."""
-        services = [self._service(name, name) for name in ("directory", "grades", "feed", "relay")]
-        return [self._postgres(), self._kafka(), *services, *self._gateways(), self._service("portal", "portal")]
+        processes = [self._service(name, service) for service in SERVICES for name in self._names(service)]
+        return [self._postgres(), self._kafka(), *processes, self._service("mailbox", "mailbox")]
 
-    def _gateways(self) -> list[Part]:
-        workers = self.scale.get("gateway", GATEWAY_WORKERS)
-        return [self._service(f"gateway-{number}", "gateway") for number in range(1, workers + 1)]
+    def _workers(self, service: str) -> int:
+        return self.scale.get(service, GATEWAY_WORKERS if service == "gateway" else 1)
+
+    def _names(self, service: str) -> list[str]:
+        """The names of a service's processes: its own where it has one, else numbered from 1."""
+        workers = self._workers(service)
+        if workers == 1 and service != "gateway":
+            return [service]
+        return [f"{service}-{number}" for number in range(1, workers + 1)]
 
     # Servers
 
@@ -119,7 +163,7 @@ class System:
             ready=lambda: get(admin, "/health/ready")[0] == 200,
             live=lambda: get(admin, "/health/live")[0] == 200,
             lag=lambda: lag_of(get(admin, "/metrics")[1]),
-            needs=() if service == "portal" else ("postgres", "kafka"),
+            needs=() if service in ("portal", "mailbox") else ("postgres", "kafka"),
             folder=self.home.run,
         )
 
@@ -135,16 +179,30 @@ class System:
             **self._servers(service),
             **self._secrets(service),
             **self._neighbours(service),
+            **self._mailbox(service),
         }
 
     def _listening(self, service: str) -> dict[str, str]:
         if service == "relay":
             return {}
-        port = self.port if service == "gateway" else self._ports[service]
-        return {"PREAU_HOST": LOOPBACK, "PREAU_PORT": str(port)}
+        port = {**self._ports, "gateway": self.port, "mailbox": self.mailbox_port}[service]
+        # The supervisor holds the public port too.
+        shared = str(service == "gateway" or self._workers(service) > 1).lower()
+        return {"PREAU_HOST": LOOPBACK, "PREAU_PORT": str(port), "PREAU_PORT_SHARED": shared}
+
+    def _mailbox(self, service: str) -> dict[str, str]:
+        if service != "mailbox":
+            return {}
+        host, port = self.smtp
+        file = self.home.root / "mailbox" / "messages.sqlite"
+        return {
+            "PREAU_MAILBOX_FILE": str(file),
+            "PREAU_MAILBOX_SMTP_HOST": host,
+            "PREAU_MAILBOX_SMTP_PORT": str(port),
+        }
 
     def _servers(self, service: str) -> dict[str, str]:
-        settings = {} if service == "portal" else {"PREAU_KAFKA": self.bootstrap}
+        settings = {} if service in ("portal", "mailbox") else {"PREAU_KAFKA": self.bootstrap}
         if service in WITH_DATABASE:
             settings["PREAU_DATABASE_URL"] = self.databases[service]
             settings["PREAU_DATABASE_DIRECT_URL"] = self.databases[service]

@@ -6,18 +6,20 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from chassis import audit
 from chassis.cursor import Cursors
 from chassis.database import Database
 from chassis.identity import Caller, caller
 from chassis.problems import FieldError, Problem
 from contracts.feed import Category, ItemPut
+from roster.oversight import may_read_audit
 from services.feed import store, usecases
 from services.feed.store import Item
 from services.feed.usecases import Reading
@@ -75,6 +77,20 @@ async def read_feed(
             return _changes(feed, reader, changed, limit, max(state.position, offset))
         found = await store.page(connection, reader.wanted, _place(before), category, limit)
     return _page(feed, reader, found, limit, state.position)
+
+
+@router.get("/schools/{uai}/audit", operation_id="readFeedAudit")
+async def read_audit(
+    uai: Annotated[str, Path(pattern=r"^[0-9]{7}[A-Z]$")],
+    by: Annotated[Caller, Depends(caller)],
+    feed: Annotated[Feed, Depends(_feed)],
+    asked: audit.Asked,
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+) -> dict[str, Any]:
+    """Who was refused the news of a school's pupils; for its head and operators."""
+    async with feed.database.connection() as connection:
+        await may_read_audit(connection, by, uai)
+        return (await audit.page(connection, uai, asked, limit)).document()
 
 
 def _own(feed: Feed, reader: Reading) -> str:

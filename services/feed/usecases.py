@@ -18,6 +18,7 @@ from contracts import feed
 from contracts.directory import person_key
 from contracts.envelope import Envelope
 from roster import store as roster
+from roster.oversight import school_of_pupil
 from services.feed import domain, store
 from services.feed.store import Item
 
@@ -99,7 +100,7 @@ async def reading(connection: Connection, caller: Caller, child: UUID | None) ->
     of_child = {scope.text for scope in scopes.by_key.get(person_key(child), ())}
     wanted = sorted(held & of_child)
     if not any(scope.endswith(feed.pupil_scope(child)) for scope in wanted):
-        raise Refused(caller, "feed.read", person_key(child))
+        raise Refused(caller, "feed.read", person_key(child), await school_of_pupil(connection, child))
     return Reading(caller.person, held, wanted)
 
 

@@ -86,7 +86,6 @@ async def serve(process: Process, settings: GatewaySettings, database: Database,
     await process.serve(
         app,
         settings,
-        reuse_port=True,
         http=protocol(door),
         proxy_headers=True,
         forwarded_allow_ips=settings.trusted_proxies,

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 PREFIX = "/v1/"
 PORTAL = "portal"
-AUDITED = ("directory", "grades")
+AUDITED = ("directory", "grades", "feed")
 """Services that keep an audit table; `?service=` of the audit path names one."""
 
 _BY_FIRST: Mapping[str, str] = {

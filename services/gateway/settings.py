@@ -12,6 +12,8 @@ from chassis.settings import DatabaseSettings, HttpSettings, KafkaSettings
 class GatewaySettings(HttpSettings, DatabaseSettings, KafkaSettings):
     """What a gateway process is told, beside what every process with HTTP, a database and Kafka is."""
 
+    port_shared: bool = True
+    """As for every process with HTTP; the gateway's share their port unless told otherwise."""
     token_private_key: SecretStr
     """Ed25519 private key that signs internal tokens, PEM text or the path of a file that holds it."""
     cursor_secret: SecretStr

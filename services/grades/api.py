@@ -6,13 +6,14 @@ import re
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from chassis import audit
 from chassis.database import Connection
 from chassis.idempotency import Answer
-from chassis.problems import FieldError, Problem, invalid
+from chassis.problems import FieldError, invalid
 from chassis.routes import By, Db, Limit, Write
+from roster.oversight import may_read_audit
 from services.grades import store, usecases
 from services.grades.schemas import (
     AssessmentChange,
@@ -26,6 +27,7 @@ from services.grades.schemas import (
 from services.grades.store import Assessment
 
 router = APIRouter(prefix="/v1")
+Uai = Annotated[str, Path(pattern=r"^[0-9]{7}[A-Z]$")]
 Year = Annotated[int | None, Query(ge=1, le=9999)]
 _ETAG = re.compile(r'^"(\d{1,9})"$')
 
@@ -162,11 +164,8 @@ async def read_averages(id: UUID, by: By, database: Db, school_year: Year = None
 
 
 @router.get("/schools/{uai}/audit", operation_id="readGradesAudit")
-async def read_audit(uai: str, by: By, database: Db, before: str | None = None, limit: Limit = 50) -> dict[str, Any]:
-    """What staff wrote and read of grades at a school, and what was refused; for its head."""
-    if before is not None and not (before.isascii() and before.isdigit() and len(before) < 19):
-        raise Problem(400, "bad-cursor", "Not a cursor of this list")
+async def read_audit(uai: Uai, by: By, database: Db, asked: audit.Asked, limit: Limit = 100) -> dict[str, Any]:
+    """What staff wrote and read of grades at a school, and what was refused; for its head and operators."""
     async with database.transaction() as connection:
-        await usecases.leads_school(connection, by, uai)
-        page = await audit.page(connection, uai, int(before) if before else None, limit)
-    return {"entries": page.entries, "next": page.next}
+        await may_read_audit(connection, by, uai)
+        return (await audit.page(connection, uai, asked, limit)).document()

@@ -22,6 +22,7 @@ from contracts.envelope import new_id
 from contracts.grades import pupil_key
 from roster import store as roster
 from roster.facts import GroupFacts, PersonFacts, SchoolFacts
+from roster.oversight import school_of_pupil
 from roster.scopes import DEFAULT_ZONE
 from services.grades import domain, store
 from services.grades.averages import TermAverages, by_term
@@ -302,10 +303,11 @@ async def audience_of(connection: Connection, caller: Caller, pupil: UUID) -> st
         for audience in AUDIENCES:
             if f"{audience}:pupils/{pupil}" in held:
                 return audience
-        if await _leads_pupil(connection, caller.person, pupil):
-            await audit.record(connection, Entry(caller.subject, "grades.read", f"pupils/{pupil}", None))
+        led = await _school_where_led(connection, caller.person, pupil)
+        if led is not None:
+            await audit.record(connection, Entry(caller.subject, "grades.read", f"pupils/{pupil}", led))
             return "staff"
-    raise Refused(caller, "grades.read", f"pupils/{pupil}")
+    raise Refused(caller, "grades.read", f"pupils/{pupil}", await school_of_pupil(connection, pupil))
 
 
 async def averages(
@@ -321,18 +323,11 @@ async def averages(
     return audience, await asyncio.to_thread(by_term, pupil, assessed)
 
 
-async def _leads_pupil(connection: Connection, person: UUID, pupil: UUID) -> bool:
+async def _school_where_led(connection: Connection, person: UUID, pupil: UUID) -> str | None:
+    """The school of the pupil that the person leads or oversees; None where there is none."""
     reader, child = await roster.person(connection, person), await roster.person(connection, pupil)
     if reader is None or child is None:
-        return False
+        return None
     today = datetime.now(ZoneInfo(DEFAULT_ZONE)).date()
     schools = {role.uai for role in child.roles if child.has_role(RoleName.PUPIL, role.uai, today)}
-    return any(reader.has_role(role, uai, today) for uai in schools for role in _LEADERS)
-
-
-async def leads_school(connection: Connection, caller: Caller, uai: str) -> None:
-    """Refuse whoever is not head of the school."""
-    person = await roster.person(connection, caller.person) if caller.person else None
-    today = datetime.now(ZoneInfo(DEFAULT_ZONE)).date()
-    if person is None or not person.has_role(RoleName.HEAD, uai, today):
-        raise Refused(caller, "audit.read", f"schools/{uai}", uai)
+    return next((uai for uai in sorted(schools) if any(reader.has_role(role, uai, today) for role in _LEADERS)), None)

@@ -107,7 +107,10 @@ def test_a_part_is_judged(part: dict[str, object], state: str) -> None:
     assert doctor.parts({"parts": [well | part]})[0].state == state
 
 
-@pytest.mark.parametrize("command", [["topics"], ["dlq", "list"], ["dlq", "show", "k"]])
+@pytest.mark.parametrize(
+    "command",
+    [["topics"], ["dlq", "list"], ["dlq", "show", "k"], ["audit", "--school", "0921234S", "--since", "2027-01-31"]],
+)
 def test_without_a_running_system_the_operator_is_told(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +118,17 @@ def test_without_a_running_system_the_operator_is_told(
     answer = CliRunner().invoke(build(command[0]), command)
     assert answer.exit_code == 3
     assert "preau up" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--school=0921234", "--service=portal", "--person=me", "--since=yesterday", "--outcome=refuse", "--limit=0"],
+)
+def test_a_question_that_makes_no_sense_names_its_option(option: str) -> None:
+    school = [] if option.startswith("--school") else ["--school=0921234S"]
+    answer = CliRunner().invoke(build("audit"), ["audit", *school, option])
+    assert answer.exit_code == 2
+    assert option.partition("=")[0] in answer.stderr
 
 
 def test_a_parked_key_is_listed_shown_and_discarded(

@@ -12,7 +12,7 @@ import pytest
 
 from infra.local.home import CHECKOUT, Home, HomeTaken
 from infra.local.ports import LOOPBACK, PortTaken, free_port, hold_public_port, is_free
-from infra.local.system import System
+from infra.local.system import BadScale, System, parse_scale
 
 
 @pytest.fixture
@@ -117,3 +117,44 @@ def test_each_service_is_told_its_own_secrets_alone(home: Home) -> None:
     assert "preau_grades" in told["grades"]["PREAU_DATABASE_URL"]
     secrets = {home.database_password(f"preau_{name}") for name in ("directory", "feed", "gateway")}
     assert not any(secret in text for secret in secrets for text in told["grades"].values())
+
+
+def test_any_service_may_have_workers_that_share_its_port(home: Home) -> None:
+    system = System(home, free_port(), parse_scale(["grades=2,feed=1", "relay=2"]))
+    told = {part.name: part.environment for part in system.parts()}
+    assert list(told) == [
+        "postgres", "kafka", "directory", "grades-1", "grades-2", "feed", "relay-1", "relay-2", "gateway-1", "gateway-2",
+        "portal", "mailbox",
+    ]  # fmt: skip
+    one, two = told["grades-1"], told["grades-2"]
+    assert (one["PREAU_INSTANCE"], two["PREAU_INSTANCE"]) == ("grades-1", "grades-2")
+    assert one["PREAU_PORT"] == two["PREAU_PORT"]
+    assert one["PREAU_ADMIN_PORT"] != two["PREAU_ADMIN_PORT"]
+    shared = {name for name, environment in told.items() if environment.get("PREAU_PORT_SHARED") == "true"}
+    assert shared == {"grades-1", "grades-2", "gateway-1", "gateway-2"}
+    assert told["mailbox"]["PREAU_MAILBOX_SMTP_PORT"] == str(system.smtp[1])
+    assert "PREAU_KAFKA" not in told["mailbox"]
+
+
+def test_a_database_server_has_room_for_every_worker(home: Home) -> None:
+    many = System(home, free_port(), parse_scale(["grades=16,feed=16,directory=16,gateway=16"]))
+    assert "--max_connections=910" in many.postgres.command
+    assert "--max_connections=200" in System(home, free_port()).postgres.command
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("postgres=2", "one process"),
+        ("mailbox=2", "one process"),
+        ("grade=2", "no such service; one of directory, grades"),
+        ("grades", "grades=N with N from 1 to 16"),
+        ("grades=0", "from 1 to 16"),
+        ("feed=2,grades=17", "--scale grades=17"),
+        ("grades=²", "from 1 to 16"),
+        ("", "no such service"),
+    ],
+)
+def test_a_scale_that_cannot_be_had_says_why(entry: str, why: str) -> None:
+    with pytest.raises(BadScale, match=why):
+        parse_scale([entry])

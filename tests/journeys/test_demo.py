@@ -32,15 +32,15 @@ def of(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(SECONDS + 30)
-@pytest.mark.parametrize("part", [None, "postgres", "kafka", "gateway"])
-def test_the_demo_finds_nothing_wrong(platform: Platform, part: str | None) -> None:
-    status, events = demo(platform, *(("--kill", part) if part else ()))
+@pytest.mark.parametrize("parts", [(), ("postgres",), ("kafka",), ("gateway",), ("grades-2", "feed-1")], ids="+".join)
+def test_the_demo_finds_nothing_wrong(platform: Platform, parts: tuple[str, ...]) -> None:
+    status, events = demo(platform, *(f"--kill={part}" for part in parts))
     assert [event["text"] for event in of(events, "outcome") if not event["ok"]] == []
     verdict = of(events, "verdict")[0]
     assert verdict["findings"] == []
     assert set(verdict["counts"].values()) == {0}
     assert verdict["delivered"] > 20
-    assert len(of(events, "kill")) == (1 if part else 0)
+    assert len(of(events, "kill")) == len(parts)
     assert of(events, "end")[0]["ok"]
     assert status == 0
     # It was up before: it is up after.

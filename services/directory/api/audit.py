@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from chassis import audit
 from chassis.routes import By, Db, Limit
@@ -13,13 +13,15 @@ from services.directory.api.parts import Uai
 from services.directory.usecases.standing import leading
 
 router = APIRouter()
-Before = Annotated[int | None, Query(ge=0, le=2**63 - 1)]
 
 
 @router.get("/schools/{uai}/audit", operation_id="readDirectoryAudit")
-async def read_audit(uai: Uai, by: By, database: Db, before: Before = None, limit: Limit = 100) -> dict[str, Any]:
-    """Who wrote, read or was refused what at the school, newest first; `next` goes into `before`."""
+async def read_audit(uai: Uai, by: By, database: Db, asked: audit.Asked, limit: Limit = 100) -> dict[str, Any]:
+    """Who wrote, read or was refused what at the school, newest first; for its head and operators.
+
+    `service` names another service's trail (grades, feed).
+    `person`: by them or about them; `since` is included, `until` is not; `next` goes into `before`.
+    """
     async with database.connection() as connection:
         await leading(connection, by, uai, "audit.read", school_key(uai))
-        found = await audit.page(connection, uai, before, limit)
-    return {"entries": found.entries, "next": found.next}
+        return (await audit.page(connection, uai, asked, limit)).document()
