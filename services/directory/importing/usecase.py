@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,9 +17,10 @@ from services.directory import store
 from services.directory.importing.applying import Applying, Setting
 from services.directory.importing.families import KIN
 from services.directory.importing.mapping import Mapper
-from services.directory.importing.package import Refused, open_package
+from services.directory.importing.package import Limits, Refused, open_package
 from services.directory.importing.reading import Progress, read_set
 from services.directory.importing.report import Report
+from services.directory.importing.safety import FEW, SHARE
 from services.directory.importing.sets import SchoolSet
 
 
@@ -29,14 +30,17 @@ class Options:
 
     `authority` lists the family roles (parent, guardian, relative) that carry parental authority; none does by
     default. `source` names the system when the manifest does not. `zone` is the schools' time zone. A set that would
-    detach more than `detach_share` of a school's people (0 to 1) is refused.
+    take a role, their only class or their only guardian from more than `detach_share` (0 to 1) of those who have one at a
+    school, and from more than `detach_few` of them, is refused. `limits` bound the package.
     """
 
     authority: tuple[str, ...] = ()
     source: str = ""
     dry_run: bool = False
     zone: str = "Europe/Paris"
-    detach_share: float = 0.5
+    detach_share: float = SHARE
+    detach_few: int = FEW
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.authority) - set(KIN))
@@ -66,7 +70,7 @@ async def import_oneroster(
 
 
 def _read(path: Path, options: Options, report: Report, progress: Progress | None) -> SchoolSet | None:
-    with open_package(path, report) as package:
+    with open_package(path, report, options.limits) as package:
         found = read_set(package, report, options.source, progress)
     if report.refused:
         raise Refused
@@ -77,7 +81,7 @@ async def _apply(
     connection: Connection, found: SchoolSet, options: Options, report: Report, progress: Progress | None
 ) -> None:
     today = (await store.now(connection)).astimezone(ZoneInfo(options.zone)).date()
-    setting = Setting(found.source, found.uais, today, options.dry_run, options.detach_share)
+    setting = Setting(found.source, found.uais, today, options.dry_run, options.detach_share, options.detach_few)
     totals = {"schools": len(found.schools), "groups": len(found.classes), "people": len(found.users)}
     mapper = Mapper(found, report, options.authority, options.zone)
     await Applying(connection, setting, report, progress).run(mapper, totals)
