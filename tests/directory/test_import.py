@@ -261,7 +261,7 @@ async def test_a_set_cut_short_does_not_empty_a_school(directory: Database, tmp_
     assert report.refused
     assert report.needs_confirmation
     figures = {(d.kind, d.lost, d.of) for d in report.detaching if d.refused}
-    assert {("pupil", 88, 108), ("class", 88, 108), ("guardian", 88, 108)} <= figures
+    assert {("pupil", 88, 108), ("class", 88, 108)} <= figures
     assert await everything(directory) == before
     dry = await import_oneroster(directory, cut, Options(dry_run=True))
     assert dry.detaching == report.detaching
