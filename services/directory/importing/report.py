@@ -80,6 +80,8 @@ class Report:
     changes: list[tuple[str, str]] = field(default_factory=list)
     """The first few (what happened, record key)."""
     detaching: list[Detaching] = field(default_factory=list)
+    about: frozenset[str] | None = None
+    """Ids a delta speaks of; what is amiss with any other was told when it came in. None: everything."""
     refused: bool = False
     position: int | None = None
     """The directory's position once the import is in; None for a dry run or a refused set."""
@@ -100,6 +102,10 @@ class Report:
         # A refusal is always shown: it is why nothing was written.
         if len(self.problems) < MAX_PROBLEMS or severity is Severity.REFUSAL:
             self.problems.append(Problem(severity, code, _clean(file) or "", record, _clean(id), _clean(field)))
+
+    def concerns(self, id: str) -> bool:
+        """Whether the set at hand speaks of this user."""
+        return self.about is None or id in self.about
 
     def refuse(self, code: str, file: str, *, record: int | None = None, field: str | None = None) -> None:
         """Note what makes the whole set unfit."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from services.directory.importing.columns import FILES, UNREAD, FileSpec
+from services.directory.importing.columns import DELTA_REQUIRED, FILES, UNREAD, FileSpec
 from services.directory.importing.package import BROKEN, Package, Refused
 from services.directory.importing.report import Report, Severity
 
@@ -33,9 +33,13 @@ class _Unreadable(Exception):
     """The file cannot be told into records; carries the code."""
 
 
-def rows(package: Package, name: str, report: Report) -> Iterator[Row]:
-    """The records of a data file, as a stream; raises `Refused` for a file that cannot be told into records."""
+def rows(package: Package, name: str, report: Report, *, delta: bool = False) -> Iterator[Row]:
+    """The records of a data file, as a stream; raises `Refused` for a file that cannot be told into records.
+
+    A delta file needs the columns that say what becomes of a record and since when.
+    """
     spec = FILES[name]
+    spec = replace(spec, required=spec.required | DELTA_REQUIRED) if delta else spec
     record = 0
     try:
         with package.open(name) as binary:
@@ -52,7 +56,9 @@ def rows(package: Package, name: str, report: Report) -> Iterator[Row]:
     except BROKEN as fault:
         report.refuse("damaged", name, record=record + 1)
         raise Refused from fault
-    if record == 0:
+    if record == 0 and delta:
+        report.add(Severity.WARNING, "file-empty", name)
+    elif record == 0:
         report.refuse("file-empty", name)
         raise Refused
 
