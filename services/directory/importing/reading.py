@@ -14,6 +14,7 @@ from services.directory.importing.manifest import Manifest, read_manifest
 from services.directory.importing.overlay import Overlay, deletes, read_overlay, reject
 from services.directory.importing.package import Package, Refused
 from services.directory.importing.past import Keeper, Parts, Past
+from services.directory.importing.repeats import PLACES, Repeats
 from services.directory.importing.report import Report, Severity
 from services.directory.importing.rows import Row, rows
 from services.directory.importing.sets import SchoolSet
@@ -151,7 +152,9 @@ class _Reader:
 
     def _bulk(self, taking: _Taking) -> None:
         counts = self._report.counts[taking.kind] if taking.kind else None
+        ids = Repeats()
         for row in rows(self._package, taking.file, self._report):
+            ids.add(row)
             if counts:
                 counts.read += 1
             try:
@@ -165,20 +168,25 @@ class _Reader:
                 self._keep(row)
             if self._progress and row.record % _EVERY == 0:
                 self._progress(row.file, row.record, 0)
+        if taking.file in PLACES:
+            ids.report(lambda: rows(self._package, taking.file, Report()), self._report)
 
     def _over(self, taking: _Taking, overlay: Overlay) -> None:
         """The earlier rows of a file with the delta's over them; a rejected row leaves the earlier one standing."""
-        told = overlay.rows
+        known: set[str] = set()
         for before in self._past.rows(taking.file):
-            row = told.pop(before.get("sourcedId"), None)
+            id = before.get("sourcedId")
+            row = overlay.rows.get(id)
             if row is None:
                 self._again(taking, before)
-                continue
-            self._speaks_of(before)
-            if not self._changed(taking, row, known=True):
-                self._again(taking, before)
-        for row in told.values():
-            self._changed(taking, row, known=False)
+            elif id not in known:
+                known.add(id)
+                self._speaks_of(before)
+                if not self._changed(taking, row, known=True):
+                    self._again(taking, before)
+        for id, row in overlay.rows.items():
+            if id not in known:
+                self._changed(taking, row, known=False)
 
     def _changed(self, taking: _Taking, row: Row, *, known: bool) -> bool:
         """Take a delta row; whether it holds instead of the earlier one."""
