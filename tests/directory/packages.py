@@ -98,8 +98,9 @@ class Package:
     @classmethod
     def delta(cls, rows: dict[str, list[Cells]], at: str = "2026-11-20T06:00:00Z") -> Package:
         """The package of these rows as delta files; a row is active and of that time unless it says otherwise."""
-        said = {file: [{"status": "active", "dateLastModified": at, **r} for r in records]
-                for file, records in rows.items()}  # fmt: skip
+        said = {
+            file: [{"status": "active", "dateLastModified": at, **r} for r in records] for file, records in rows.items()
+        }
         made = cls.of(said)
         made.texts["manifest.csv"] = text(manifest(rows, "delta"))
         return made
