@@ -152,9 +152,10 @@ class _Reader:
 
     def _bulk(self, taking: _Taking) -> None:
         counts = self._report.counts[taking.kind] if taking.kind else None
-        ids = Repeats()
+        ids = Repeats() if taking.file in PLACES else None
         for row in rows(self._package, taking.file, self._report):
-            ids.add(row)
+            if ids:
+                ids.add(row)
             if counts:
                 counts.read += 1
             try:
@@ -168,7 +169,7 @@ class _Reader:
                 self._keep(row)
             if self._progress and row.record % _EVERY == 0:
                 self._progress(row.file, row.record, 0)
-        if taking.file in PLACES:
+        if ids:
             ids.report(lambda: rows(self._package, taking.file, Report()), self._report)
 
     def _over(self, taking: _Taking, overlay: Overlay) -> None:

@@ -21,8 +21,7 @@ class Repeats:
 
     def add(self, row: Row) -> None:
         """Take note of a row."""
-        if row.file in PLACES:
-            self._hashes.append(hash(row.get("sourcedId")))
+        self._hashes.append(hash(row.cells.get("sourcedId")))
 
     def report(self, again: Callable[[], Iterable[Row]], report: Report) -> None:
         """Note a record that stands twice; two that differ under one id make the id mean nothing and refuse the set."""
@@ -32,7 +31,7 @@ class Repeats:
         first: dict[str, dict[str, str]] = {}
         for row in again():
             id = row.get("sourcedId")
-            if not id or hash(id) not in twice or first.setdefault(id, row.cells) is row.cells:
+            if not id or hash(row.cells.get("sourcedId")) not in twice or first.setdefault(id, row.cells) is row.cells:
                 continue
             if first[id] == row.cells:
                 report.add(Severity.WARNING, "id-repeated", row.file, record=row.record, id=id)
