@@ -88,7 +88,7 @@ def test_nobody_is_missing(schools: list[School], read: Read) -> None:
 
 
 def test_rights_are_those_of_the_ties(schools: list[School], read: Read) -> None:
-    seen = set()
+    seen: set[Tie] = set()
     for child in (c for s in schools for f in s.families for c in f.children):
         links = {link.person: link.kind for link in read.people[person_id("county", child.person.id)].guardians}
         assert links == {
