@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,16 @@ from chassis.database import UNREACHABLE, Database
 from chassis.settings import DatabaseSettings
 from cli.running_home import NotUp, RunningHome
 from infra.local.home import Home
+from services.directory.importing.package import Limits
 from services.directory.importing.report import Counts, Report, Severity
+from services.directory.importing.safety import FEW, SHARE
 from services.directory.importing.usecase import Options, import_oneroster
 
 STATEMENT_SECONDS = 300
 """An import writes in batches; no single statement takes longer than this on a sound server."""
 SHOWN_PROBLEMS = 50
+NEEDS_CONFIRMATION = 3
+"""Exit code of a set that only the safety stop refuses."""
 
 app = typer.Typer(help="Import a school information system's set into the directory.", no_args_is_help=True)
 
@@ -55,8 +60,19 @@ def oneroster(
     source: Annotated[str, typer.Option(help="Name of the system, when the manifest names none or another.")] = "",
     zone: Annotated[str, typer.Option(help="Time zone of the schools.")] = "Europe/Paris",
     detach_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Refuse a set that would detach more than this share of a school.")
-    ] = 0.5,
+        float,
+        typer.Option(
+            min=0, max=1, help="Refuse a set that takes more than this share of one role, class or guardian link."
+        ),
+    ] = SHARE,
+    detach_few: Annotated[int, typer.Option(min=0, help="So many of each kind at a school may always go.")] = FEW,
+    confirm_detach: Annotated[
+        bool, typer.Option("--confirm-detach", help="Import although the set takes more than --detach-share.")
+    ] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A bound of the package, as NAME=NUMBER: {', '.join(f.name for f in fields(Limits))}."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare and report; write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     wait: Annotated[
@@ -72,7 +88,8 @@ def oneroster(
         raise typer.BadParameter("no running home: give --database-url or set PREAU_DATABASE_URL")
     roles = tuple(part.strip() for part in authority.split(",") if part.strip())
     try:
-        options = Options(roles, source, dry_run, zone, detach_share)
+        share = 1.0 if confirm_detach else detach_share
+        options = Options(roles, source, dry_run, zone, share, detach_few, limits_of(limit or []))
     except (ValueError, OSError, LookupError) as error:
         raise typer.BadParameter(str(error)) from error
     try:
@@ -84,7 +101,26 @@ def oneroster(
         typer.echo(json.dumps(report.as_dict(), ensure_ascii=False, indent=1))
     else:
         print_report(report, Console())
-    raise typer.Exit(1 if report.refused else 0)
+    raise typer.Exit(exit_code(report))
+
+
+def exit_code(report: Report) -> int:
+    """0 when the set went in (or would), 3 when it waits for a confirmation, 1 when it is refused otherwise."""
+    if report.needs_confirmation:
+        return NEEDS_CONFIRMATION
+    return 1 if report.refused else 0
+
+
+def limits_of(given: list[str]) -> Limits:
+    """The bounds of a package with those given as NAME=NUMBER; raises `ValueError` for any other."""
+    known = {f.name for f in fields(Limits)}
+    changed: dict[str, int] = {}
+    for one in given:
+        name, _, number = one.partition("=")
+        if name not in known or not number.isdecimal() or int(number) == 0:
+            raise ValueError(f"not a limit: {one} (NAME=NUMBER, NAME one of {', '.join(sorted(known))})")
+        changed[name] = int(number)
+    return replace(Limits(), **changed)
 
 
 async def run_import(url: str, file: Path, options: Options, progress: Progress | None = None) -> Report:
@@ -129,14 +165,25 @@ def print_report(report: Report, console: Console) -> None:
         table.add_row(kind, *(str(count or "") for count in counts.as_dict().values()))
     console.print(table)
     _print_problems(report, console)
+    _print_detaching(report, console)
     if report.dry_run and report.changes:
         console.print(f"Would change, the first {len(report.changes)}:")
         for what, key in report.changes:
             console.print(f"  {what} {key}", markup=False, highlight=False)
-    if report.refused:
+    if report.needs_confirmation:
+        console.print("Stopped, nothing was written. If the figures are right, run again with --confirm-detach.")
+    elif report.refused:
         console.print("The set was refused; nothing was written.")
     elif report.position is not None:
         console.print(f"Directory position: {report.position}")
+
+
+def _print_detaching(report: Report, console: Console) -> None:
+    stopped = [d for d in report.detaching if d.refused]
+    for d in stopped[:SHOWN_PROBLEMS]:
+        console.print(f"{d.uai}: {d.lost} of {d.of} would lose their place ({d.kind}), {d.lost / d.of:.0%}")
+    if len(stopped) > SHOWN_PROBLEMS:
+        console.print(f"and {len(stopped) - SHOWN_PROBLEMS} more (--json shows all)")
 
 
 def _print_problems(report: Report, console: Console) -> None:

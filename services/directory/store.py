@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +40,13 @@ _RESTATE = """
     WHERE entities.key = given.key
 """
 _OF_SOURCE = "SELECT key FROM entities WHERE source = $1 AND mentions && $2::text[] AND key > $3 ORDER BY key LIMIT $4"
+
+_SAVE_SOURCE = """
+    INSERT INTO sources (source, revision, digest, authority, newest) VALUES ($1, 1, $2, $3, $4)
+    ON CONFLICT (source) DO UPDATE SET revision = sources.revision + 1, digest = excluded.digest,
+        authority = excluded.authority, newest = excluded.newest
+"""
+_SOURCE_PARTS = "SELECT file, rows FROM source_rows WHERE source = $1 ORDER BY file, part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,38 @@ async def keys_of_source(
 ) -> list[str]:
     """Record keys of what a source brought and that points at one of these schools, after a key."""
     return [row["key"] for row in await connection.fetch(_OF_SOURCE, source, list(schools), after, limit)]
+
+
+async def source_head(connection: Connection, source: str) -> Record | None:
+    """Of a source: revision, digest, authority, newest; None when it never brought anything."""
+    return await connection.fetchrow(
+        "SELECT revision, digest, authority, newest FROM sources WHERE source = $1", source
+    )
+
+
+async def source_parts(connection: Connection, source: str) -> dict[str, list[bytes]]:
+    """The packed rows a source said last, by file."""
+    found: dict[str, list[bytes]] = {}
+    for row in await connection.fetch(_SOURCE_PARTS, source):
+        found.setdefault(row["file"], []).append(row["rows"])
+    return found
+
+
+async def save_source(
+    connection: Connection,
+    source: str,
+    digest: str,
+    authority: str,
+    newest: datetime | None,
+    parts: Mapping[str, Sequence[bytes]],
+) -> None:
+    """Remember what a source said; its revision grows."""
+    await connection.execute(_SAVE_SOURCE, source, digest, authority, newest)
+    await connection.execute("DELETE FROM source_rows WHERE source = $1", source)
+    await connection.executemany(
+        "INSERT INTO source_rows (source, file, part, rows) VALUES ($1, $2, $3, $4)",
+        [(source, file, n, rows) for file, packed in parts.items() for n, rows in enumerate(packed)],
+    )
 
 
 async def now(connection: Connection) -> datetime:

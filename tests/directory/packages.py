@@ -69,13 +69,13 @@ def row(rows: dict[str, list[Cells]], file: str, id: str) -> Cells:
     return next(r for r in rows[file] if r["sourcedId"] == id)
 
 
-def manifest(files: Iterable[str]) -> list[list[str]]:
+def manifest(files: Iterable[str], mode: str = "bulk") -> list[list[str]]:
     """A manifest that announces these files."""
     return [
         ["propertyName", "value"],
         ["manifest.version", "1.0"],
         ["oneroster.version", "1.2"],
-        *([f"file.{name.removesuffix('.csv')}", "bulk"] for name in files),
+        *([f"file.{name.removesuffix('.csv')}", mode] for name in files),
         ["source.systemCode", SOURCE],
     ]
 
@@ -95,6 +95,21 @@ class Package:
             made.texts[file] = text([columns, *([r.get(c, "") for c in columns] for r in records)])
         return made
 
+    @classmethod
+    def delta(cls, rows: dict[str, list[Cells]], at: str = "2026-11-20T06:00:00Z") -> Package:
+        """The package of these rows as delta files; a row is active and of that time unless it says otherwise."""
+        said = {
+            file: [{"status": "active", "dateLastModified": at, **r} for r in records] for file, records in rows.items()
+        }
+        made = cls.of(said)
+        made.texts["manifest.csv"] = text(manifest(rows, "delta"))
+        return made
+
+    def mode(self, file: str, old: str, new: str) -> Package:
+        """Say another mode of a file in the manifest."""
+        key = f"file.{file.removesuffix('.csv')}"
+        return self.replace("manifest.csv", f"{key},{old}", f"{key},{new}")
+
     def replace(self, file: str, old: str, new: str) -> Package:
         """Replace text in a file; the old text must be there."""
         assert old.encode() in self.texts[file]
@@ -108,6 +123,11 @@ class Package:
             for name, content in self.texts.items():
                 archive.writestr(name, content)
         return path
+
+
+def gone(record: Cells) -> Cells:
+    """The delta row that takes a record away."""
+    return {**record, "status": "tobedeleted"}
 
 
 def text(rows: Iterable[list[str]]) -> bytes:

@@ -259,8 +259,15 @@ async def test_a_set_cut_short_does_not_empty_a_school(directory: Database, tmp_
     before = await everything(directory)
     report = await import_oneroster(directory, cut, Options())
     assert report.refused
-    assert report.codes["detaches-too-many"] == 1
+    assert report.needs_confirmation
+    figures = {(d.kind, d.lost, d.of) for d in report.detaching if d.refused}
+    assert {("pupil", 88, 108), ("class", 88, 108)} <= figures
     assert await everything(directory) == before
+    dry = await import_oneroster(directory, cut, Options(dry_run=True))
+    assert dry.detaching == report.detaching
+    confirmed = await import_oneroster(directory, cut, Options(detach_share=1))
+    assert not confirmed.refused
+    assert confirmed.counts["people"].detached > 88
 
 
 def test_authority_is_one_of_the_family_roles() -> None:

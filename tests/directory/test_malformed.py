@@ -9,7 +9,7 @@ import pytest
 
 from services.directory.importing.package import Refused, open_package
 from services.directory.importing.reading import read_set
-from services.directory.importing.report import Report, Severity
+from services.directory.importing.report import MAX_PROBLEMS, Report, Severity
 from services.directory.importing.sets import SchoolSet
 from tests.directory.packages import Package, manifest, row, sound, text
 
@@ -22,7 +22,8 @@ def read(package: Package, folder: Path) -> tuple[SchoolSet | None, Report]:
     report = Report()
     try:
         with open_package(package.write(folder), report) as opened:
-            found = read_set(opened, report)
+            reading = read_set(opened, report)
+            found = reading.found if reading else None
     except Refused:
         found = None
     return (None if report.refused else found), report
@@ -38,6 +39,14 @@ def only_header(package: Package) -> None:
 
 def semicolons(package: Package) -> None:
     package.texts["users.csv"] = package.texts["users.csv"].replace(b",", b";")
+
+
+def tabs(package: Package) -> None:
+    package.texts["users.csv"] = package.texts["users.csv"].replace(b",", b"\t")
+
+
+def manifest_semicolons(package: Package) -> None:
+    package.texts["manifest.csv"] = package.texts["manifest.csv"].replace(b",", b";")
 
 
 def latin(package: Package) -> None:
@@ -66,7 +75,7 @@ def test_a_sound_set_has_no_problem(tmp_path: Path) -> None:
     [
         (without("manifest.csv"), "file-missing", "manifest.csv", None),
         (without("users.csv"), "file-missing", "users.csv", None),
-        (replaced("manifest.csv", "file.users,bulk", "file.users,delta"), "delta-not-supported", "manifest.csv", "file.users"),
+        (replaced("manifest.csv", "file.users,bulk", "file.users,delta"), "delta-without-base", "users.csv", None),
         (replaced("manifest.csv", "oneroster.version,1.2", "oneroster.version,1.1"), "version-not-supported",
          "manifest.csv", "oneroster.version"),
         (replaced("manifest.csv", "source.systemCode,test", "x,y"), "source-missing", "manifest.csv", "source.systemCode"),
@@ -80,6 +89,13 @@ def test_a_sound_set_has_no_problem(tmp_path: Path) -> None:
         (replaced("users.csv", "Léa", '"Léa'), "csv-malformed", "users.csv", None),
         (replaced("users.csv", "Léa", '"Lé"a'), "csv-malformed", "users.csv", None),
         (replaced("users.csv", "\r\nmum,", "\r\nlea,"), "id-twice", "users.csv", "sourcedId"),
+        (replaced("roles.csv", "r-mum,", "r-dad,"), "id-twice", "roles.csv", "sourcedId"),
+        (replaced("enrollments.csv", "e-1,", "e-0,"), "id-twice", "enrollments.csv", "sourcedId"),
+        (replaced("users.csv", "agentSourcedIds", "email"), "column-twice", "users.csv", "email"),
+        (replaced("manifest.csv", "file.users,bulk", "file.users,bulk\r\nfile.users,absent"), "property-twice",
+         "manifest.csv", "file.users"),
+        (tabs, "delimiter", "users.csv", None),
+        (manifest_semicolons, "delimiter", "manifest.csv", None),
     ],
 )  # fmt: skip
 def test_what_spoils_a_set_refuses_it(tmp_path: Path, spoil: Spoil, code: str, file: str, field: str | None) -> None:
@@ -135,7 +151,9 @@ NOTED: list[tuple[Spoil, str]] = [
     (replaced("manifest.csv", "propertyName,value", "propertyName,propertyValue"), "column-unknown"),
     (replaced("manifest.csv", "file.users,bulk", "file.users,"), "value-empty"),
     (replaced("manifest.csv", "file.users,bulk", "file.users,absent"), "manifest-differs"),
-    (replaced("users.csv", "dateLastModified", "dateLastModifed"), "column-unknown"),
+    (replaced("users.csv", "dateLastModified", "dateLastModifed"), "header-misspelt"),
+    (replaced("users.csv", "preferredGivenName", "preferedGivenName"), "header-misspelt"),
+    (replaced("users.csv", "pronouns", "pronom"), "column-unknown"),
     (replaced("users.csv", "pronouns", ""), "header-blank"),
     (replaced("users.csv", "givenName", "GivenName"), "header-case"),
     (replaced("users.csv", ",resourceSourcedIds", ",x"), "column-absent"),
@@ -174,6 +192,49 @@ def test_columns_in_another_order_and_a_byte_order_mark_are_read(tmp_path: Path)
     assert found is not None
     assert set(report.codes) == {"column-order"}
     assert len(found.roles) == 8
+
+
+def test_a_file_name_in_another_case_and_rows_that_stand_twice_are_taken_once(tmp_path: Path) -> None:
+    rows = sound()
+    for file in ("users.csv", "roles.csv", "enrollments.csv"):
+        rows[file].append(rows[file][0])
+    package = Package.of(rows)
+    package.texts["Users.CSV"] = package.texts.pop("users.csv")
+    found, report = read(package, tmp_path)
+    assert found is not None
+    assert report.codes == {"file-name-case": 1, "id-repeated": 3}
+    assert len(found.users) == 8
+
+
+def test_what_is_not_utf_8_is_named_with_its_file_and_row(tmp_path: Path) -> None:
+    package = Package.of(sound())
+    latin(package)
+    _, report = read(package, tmp_path)
+    assert [(p.code, p.file, p.record) for p in report.problems] == [("not-utf-8", "users.csv", 1)]
+
+
+def test_the_lines_of_a_report_are_bounded_and_the_rest_is_counted() -> None:
+    report = Report()
+    for n in range(MAX_PROBLEMS + 7):
+        report.add(Severity.WARNING, "email", "users.csv", record=n)
+    report.refuse("id-twice", "users.csv")
+    told = report.as_dict()
+    assert len(told["problems"]) == MAX_PROBLEMS + 1
+    assert told["problems_left_out"] == 7
+    assert told["codes"] == {"email": MAX_PROBLEMS + 7, "id-twice": 1}
+
+
+def test_nobody_is_tied_by_two_readings_or_to_themselves(tmp_path: Path) -> None:
+    rows = sound()
+    rows["roles.csv"] += [
+        {**row(rows, "roles.csv", "r-lea"), "sourcedId": "r-mum-2", "userSourcedId": "mum"},
+        {**row(rows, "roles.csv", "r-mum"), "sourcedId": "r-lea-2", "userSourcedId": "lea"},
+    ]
+    row(rows, "users.csv", "carer")["agentSourcedIds"] = "noe,carer"
+    found, report = read(Package.of(rows), tmp_path)
+    assert found is not None
+    assert report.codes == {"agent-ambiguous": 1, "agent-not-family": 1}
+    assert "mum" not in found.links["lea"]
 
 
 def test_a_row_whose_cells_have_moved_is_rejected(tmp_path: Path) -> None:

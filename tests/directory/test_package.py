@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from services.directory.importing.package import Limits, Refused, open_package
+from services.directory.importing.reading import read_set
 from services.directory.importing.report import Report
+from tests.directory.packages import Package, sound
+from tests.directory.test_malformed import read
 
 Write = Callable[[zipfile.ZipFile], object]
 
@@ -31,6 +34,11 @@ def twice(archive: zipfile.ZipFile) -> None:
     archive.writestr("Users.CSV", "b")
 
 
+def locked(archive: zipfile.ZipFile) -> None:
+    archive.writestr("users.csv", "x")
+    archive.filelist[0].flag_bits |= 0x1
+
+
 @pytest.mark.parametrize(
     ("write", "code"),
     [
@@ -43,6 +51,7 @@ def twice(archive: zipfile.ZipFile) -> None:
         (lambda z: z.writestr("users.csv", b"a" * 4_000_000), "bomb"),
         (lambda z: z.writestr("users.csv", b"a", zipfile.ZIP_BZIP2), "compression"),
         (link, "unsafe-path"),
+        (locked, "encrypted"),
         (many, "too-many-entries"),
         (twice, "file-twice"),
     ],
@@ -88,3 +97,49 @@ def test_a_file_nobody_asked_for_is_not_opened(tmp_path: Path) -> None:
     with open_package(path, report) as package:
         assert package.names == frozenset()
     assert dict(report.codes) == {"unknown-file": 1}
+
+
+def test_a_zip_inside_a_zip_is_not_read_as_a_file(tmp_path: Path) -> None:
+    inner = tmp_path / "inner.zip"
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("users.csv", "a")
+    found, report = read(Package({"manifest.csv": b"", "set.zip": inner.read_bytes()}), tmp_path)
+    assert found is None
+    assert report.codes["unknown-file"] == 1
+
+
+def damaged_crc(content: bytes) -> bytes:
+    at = content.index(b"Mathmatiks")
+    return content[:at] + b"Mathmatikz" + content[at + 10 :]
+
+
+def lying_size(content: bytes) -> bytes:
+    """The central directory says that the file is a byte long."""
+    at = content.index(b"PK\x01\x02", content.index(b"courses.csv") + 1)
+    while content[at + 46 : at + 57] != b"courses.csv":
+        at = content.index(b"PK\x01\x02", at + 1)
+    return content[: at + 24] + (40).to_bytes(4, "little") + content[at + 28 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "file"),
+    [
+        (lambda content: content[: len(content) // 2], "not-a-zip", None),
+        (damaged_crc, "damaged", "courses.csv"),
+        (lying_size, "damaged", "courses.csv"),
+    ],
+)
+def test_a_damaged_package_is_refused(
+    tmp_path: Path, damage: Callable[[bytes], bytes], code: str, file: str | None
+) -> None:
+    rows = sound()
+    rows["courses.csv"][0]["title"] = "Mathmatiks"
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in Package.of(rows).texts.items():
+            archive.writestr(name, content)
+    path.write_bytes(damage(path.read_bytes()))
+    report = Report()
+    with pytest.raises(Refused), open_package(path, report) as package:
+        read_set(package, report)
+    assert [(p.code, p.file) for p in report.problems] == [(code, file or path.name)]

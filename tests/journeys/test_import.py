@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,7 @@ from cli.demo_school import current_school_year
 from infra.local.home import CHECKOUT
 from infra.local.processes import wait_until
 from services.directory.importing.identity import person_id
+from tests.directory.packages import SOURCE, Package
 from tests.platform import Login, Platform
 
 SYSTEM = "five-hundred"
@@ -141,6 +143,44 @@ async def test_a_grade_of_an_imported_school_reaches_exactly_its_families(
     parent = next(iter(sorted(adult for adult, _ in right)))
     stranger = next(adult for adult in adults if adult not in {name for name, _ in right})
     assert_pages(platform, parent, stranger, title)
+
+
+def test_a_delta_withdraws_a_right_and_brings_a_pupil_at_once(
+    platform: Platform, families: Families, tmp_path: Path
+) -> None:
+    pupil, parent, stays = next(
+        (pupil, one, others)
+        for pupil in families.members("s0-4e1", "student")
+        for one in sorted(families.parents & set(families.agents(pupil)))
+        if (others := [agent for agent in families.agents(pupil) if agent != one])
+    )
+    login = account(platform, parent).login
+    before = children_of(platform, login)
+    assert str(person_id(SYSTEM, pupil)) in before
+    role = next(row for row in families.rows["roles.csv"] if row["userSourcedId"] == pupil)
+    place = next(row for row in families.rows["enrollments.csv"] if row["userSourcedId"] == pupil)
+    known = next(row for row in families.rows["users.csv"] if row["sourcedId"] == pupil)
+    delta = {
+        "users.csv": [
+            {**known, "agentSourcedIds": ",".join(stays)},
+            {**known, "sourcedId": "new", "givenName": "Maé", "agentSourcedIds": parent},
+        ],
+        "roles.csv": [{**role, "sourcedId": "new-role", "userSourcedId": "new"}],
+        "enrollments.csv": [{**place, "sourcedId": "new-place", "userSourcedId": "new"}],
+    }
+    for record in (one for records in delta.values() for one in records):
+        del record["status"], record["dateLastModified"]
+    package = Package.delta(delta, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    package.replace("manifest.csv", f"systemCode,{SOURCE}", f"systemCode,{SYSTEM}")
+    report = imported(platform, package.write(tmp_path))
+    assert {kind: counts["read"] for kind, counts in report["counts"].items() if counts["read"]} == {
+        "people": 2, "roles": 1, "enrolments": 1, "links": len(stays) + 1,
+    }  # fmt: skip
+    assert children_of(platform, login) == before - {str(person_id(SYSTEM, pupil))} | {str(person_id(SYSTEM, "new"))}
+
+
+def children_of(platform: Platform, login: str) -> set[str]:
+    return {child["id"] for child in platform.ok("GET", "/v1/me", by=login)["children"]}
 
 
 def received(notes: Notes, title: str) -> set[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,12 +18,11 @@ from services.directory.importing.merge import carry_over, detached, fill_gaps, 
 from services.directory.importing.package import Refused
 from services.directory.importing.reading import Progress
 from services.directory.importing.report import Counts, Report, Severity
+from services.directory.importing.safety import Stop
 from services.directory.store import Entity
 
 BATCH = 1000
 """Entities per statement."""
-FEW = 20
-"""So many people of a school may always go at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,7 @@ class Setting:
     today: date
     dry_run: bool
     detach_share: float
+    detach_few: int
 
 
 class Applying:
@@ -47,7 +46,7 @@ class Applying:
         self._report = report
         self._progress = progress
         self._seen: set[str] = set()
-        self._present: Counter[str] = Counter()
+        self._stop = Stop(setting.detach_share, setting.detach_few, setting.uais, setting.today)
         self._unread: set[UUID] = set()
 
     async def run(self, mapper: Mapper, totals: dict[str, int]) -> None:
@@ -72,7 +71,6 @@ class Applying:
     async def _batch(self, counts: Counts, statements: list[Statement]) -> None:
         texts = {key_of(s.document): dump(s.document).decode() for s in statements}
         self._seen.update(texts)
-        self._present.update(u for s in statements for u in _schools_of(s.document))
         keys = list(texts)
         same = await store.unchanged(self._connection, self._setting.source, keys, list(texts.values()))
         known = await store.load(self._connection, texts.keys() - same)
@@ -81,6 +79,7 @@ class Applying:
         restated: list[Entity] = []
         for statement, key in zip(statements, keys, strict=True):
             if key in same:
+                self._stop.stays((statement.document,))
                 continue
             before = known.get(key)
             after = self._new(statement, texts[key]) if before is None else self._merged(statement, before)
@@ -115,6 +114,7 @@ class Applying:
         if base is not None and statement.partial:
             theirs = fill_gaps(base, theirs)
         merged, kept = merge(base, entity.document, theirs, self._setting.today)
+        self._stop.moves(entity.document, merged)
         for field in kept:
             self._report.add(Severity.WARNING, "kept-by-hand", "", id=entity.key, field=field)
         if entity.source is not None and not own:
@@ -123,27 +123,26 @@ class Applying:
 
     def _detach(self, entity: Entity) -> Entity | None:
         """The entity with what the set no longer says of it ended; None when that was so before."""
-        assert entity.stated is not None
-        base = parse(entity.key, entity.stated)
-        theirs = detached(base, self._setting.uais)
-        merged, _ = merge(base, entity.document, theirs, self._setting.today)
+        theirs, merged = self._without(entity)
         if merged == entity.document:
             return None
         self._report.counts[entity.key.partition("/")[0]].detached += 1
         self._report.change("detached", entity.key)
         return replace(entity, document=merged, stated=dump(theirs).decode())
 
+    def _without(self, entity: Entity) -> tuple[Document, Document]:
+        """What the source states of an entity it no longer names, and the document that results."""
+        assert entity.stated is not None
+        base = parse(entity.key, entity.stated)
+        theirs = detached(base, self._setting.uais)
+        return theirs, merge(base, entity.document, theirs, self._setting.today)[0]
+
     async def _check_leavers(self) -> None:
-        """The safety stop: a set cut short must not empty a school."""
-        leaving: Counter[str] = Counter()
+        """Count those the set no longer names, then let the safety stop judge."""
         async for batch in self._leavers():
             for entity in batch:
-                assert entity.stated is not None
-                base = parse(entity.key, entity.stated)
-                leaving.update(_schools_of(base) & self._setting.uais)
-        for uai, count in sorted(leaving.items()):
-            if count > FEW and count > self._setting.detach_share * (count + self._present[uai]):
-                self._report.refuse("detaches-too-many", "", field=uai)
+                self._stop.moves(entity.document, self._without(entity)[1])
+        self._stop.judge(self._report)
         if self._report.refused:
             raise Refused
 
@@ -157,10 +156,6 @@ class Applying:
             if gone:
                 found = await store.load(self._connection, gone)
                 yield [found[key] for key in gone]
-
-
-def _schools_of(document: Document) -> set[str]:
-    return {role.uai for role in document.roles} if isinstance(document, PersonChanged) else set()
 
 
 def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:

@@ -47,8 +47,29 @@ FILES: dict[str, FileSpec] = {
 }
 """The files that are read, in the order in which one may refer to another."""
 
+KEPT: dict[str, tuple[str, ...]] = {
+    "orgs.csv": ("sourcedId", "name", "type", "identifier"),
+    "academicSessions.csv": ("sourcedId", "title", "type", "startDate", "endDate", "schoolYear"),
+    "courses.csv": ("sourcedId", "title", "courseCode", "subjects", "subjectCodes"),
+    "classes.csv": (
+        "sourcedId", "title", "courseSourcedId", "classType", "schoolSourcedId", "termSourcedIds", "subjects",
+        "subjectCodes",
+    ),
+    "users.csv": (
+        "sourcedId", "givenName", "familyName", "email", "sms", "phone", "agentSourcedIds", "preferredGivenName",
+        "preferredFamilyName",
+    ),
+    "roles.csv": ("sourcedId", "userSourcedId", "role", "beginDate", "endDate", "orgSourcedId"),
+    "enrollments.csv": ("sourcedId", "classSourcedId", "userSourcedId", "role", "primary", "beginDate", "endDate"),
+    "demographics.csv": ("sourcedId", "birthDate"),
+}  # fmt: skip
+"""The columns remembered of each row, so that a delta can be laid over them: those that are read, and no others."""
+
 NEEDED = tuple(name for name in FILES if name != "demographics.csv")
 """The files a bulk rostering set cannot do without."""
+
+DELTA_REQUIRED = frozenset({"status", "dateLastModified"})
+"""Columns that a delta file needs a value of in every row, and a bulk file leaves empty."""
 
 IGNORED = frozenset(
     f"{name}.csv"

@@ -17,10 +17,11 @@ def link(found: SchoolSet, report: Report) -> None:
     """
     counts = report.counts["links"]
     for user, record in found.users.items():
+        told = report.concerns(user)
         for agent in record.agents:
-            counts.read += 1
+            counts.read += told
             if agent not in found.users:
-                counts.pending += 1
+                counts.pending += told
                 found.partial.update((user, agent) if agent in found.unread else ())
                 _report(report, "agent-not-in-set", user)
             else:
@@ -30,7 +31,7 @@ def link(found: SchoolSet, report: Report) -> None:
 def _tie(found: SchoolSet, user: str, agent: str, report: Report) -> None:
     readings = [(p, a) for p, a in ((user, agent), (agent, user)) if _is_pupil(found, p) and _kin(found, a, p)]
     if len(readings) != 1 or user == agent:
-        report.counts["links"].rejected += 1
+        report.counts["links"].rejected += report.concerns(user)
         if {user, agent} & found.partial:
             # A role that could not be read may be the one that makes them a family.
             found.partial.update((user, agent))
@@ -56,4 +57,5 @@ def _kin(found: SchoolSet, adult: str, pupil: str) -> list[str]:
 
 
 def _report(report: Report, code: str, user: str) -> None:
-    report.add(Severity.WARNING, code, "users.csv", id=user, field="agentSourcedIds")
+    if report.concerns(user):
+        report.add(Severity.WARNING, code, "users.csv", id=user, field="agentSourcedIds")

@@ -17,8 +17,15 @@ class Manifest:
     """What the manifest says; `source` is empty when it names no system."""
 
     source: str
-    files: frozenset[str]
-    """The data files to read; empty when the package brings nothing."""
+    bulk: frozenset[str]
+    """The files that are the whole of their kind."""
+    delta: frozenset[str]
+    """The files that change what was said before."""
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The data files to read; empty when the package brings nothing."""
+        return self.bulk | self.delta
 
 
 def read_manifest(package: Package, report: Report) -> Manifest:
@@ -29,14 +36,19 @@ def read_manifest(package: Package, report: Report) -> Manifest:
     properties = _properties(package, report)
     _check_version(properties, "manifest.version", "1.0", report)
     _check_version(properties, "oneroster.version", "1.2", report)
-    files = {name for name in FILES if _brought(name, properties, package, report)}
-    for name in NEEDED:
-        if files and name not in files:
+    modes = {name: _mode(name, properties, package, report) for name in FILES}
+    delta = frozenset(name for name, mode in modes.items() if mode == "delta")
+    bulk = frozenset(name for name, mode in modes.items() if mode in ("bulk", "unsaid"))
+    for name in FILES:
+        if delta and modes[name] == "unsaid":
+            # Bulk would end whoever is not in it, delta would not: nobody can tell which was meant.
+            report.refuse("mode-missing", MANIFEST, field=_key(name))
+        elif bulk and not delta and name in NEEDED and name not in bulk:
             report.refuse("file-missing", name)
     if report.refused:
         raise Refused
     source = properties.get("source.systemCode") or properties.get("source.systemName") or ""
-    return Manifest(source[:100], frozenset(files))
+    return Manifest(source[:100], bulk, delta)
 
 
 def _properties(package: Package, report: Report) -> dict[str, str]:
@@ -75,16 +87,20 @@ def _check_version(properties: dict[str, str], name: str, wanted: str, report: R
         report.refuse("version-not-supported", MANIFEST, field=name)
 
 
-def _brought(name: str, properties: dict[str, str], package: Package, report: Report) -> bool:
-    """Whether a file is to be read; where manifest and data disagree, the data wins."""
-    key = f"file.{name.removesuffix('.csv')}"
-    mode = properties.get(key, "")
-    if mode.lower() in _MODES and mode != mode.lower():
-        report.add(Severity.WARNING, "value-case", MANIFEST, field=key)
-    if mode.lower() == "delta":
-        report.refuse("delta-not-supported", MANIFEST, field=key)
-    elif mode.lower() == "bulk" and name not in package:
+def _key(name: str) -> str:
+    return f"file.{name.removesuffix('.csv')}"
+
+
+def _mode(name: str, properties: dict[str, str], package: Package, report: Report) -> str:
+    """How a file is to be read: absent, bulk, delta, or unsaid; where manifest and data disagree, the data wins."""
+    said = properties.get(_key(name), "")
+    mode = said.lower()
+    if mode in _MODES and mode != said:
+        report.add(Severity.WARNING, "value-case", MANIFEST, field=_key(name))
+    brings = mode in ("bulk", "delta")
+    if brings and name not in package:
         report.refuse("file-missing", name)
-    elif mode.lower() != "bulk" and name in package:
-        report.add(Severity.WARNING, "manifest-differs", MANIFEST, field=key)
-    return name in package
+    elif not brings and name in package:
+        report.add(Severity.WARNING, "manifest-differs", MANIFEST, field=_key(name))
+        return "unsaid"
+    return mode if brings else "absent"

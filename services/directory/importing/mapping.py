@@ -138,9 +138,10 @@ class Mapper:
             else:
                 if user in self._set.partial:
                     self._unplaced.add(self._people[user])
-                self._report.counts["people"].rejected += 1
-                self._report.add(Severity.WARNING, "person-without-school", "users.csv", id=user)
-        for role in sorted(unmapped):
+                if self._report.concerns(user):
+                    self._report.counts["people"].rejected += 1
+                    self._report.add(Severity.WARNING, "person-without-school", "users.csv", id=user)
+        for role in sorted(+unmapped):
             self._report.add(Severity.WARNING, "role-not-mapped", "roles.csv", field=role)
 
     def _person(self, user: str, unmapped: Counter[str]) -> PersonChanged:
@@ -149,7 +150,7 @@ class Mapper:
         for held in self._set.roles.get(user, ()):
             name = ROLES.get(held.role)
             if name is None:
-                unmapped[held.role] += 1
+                unmapped[held.role] += self._report.concerns(user)
             elif held.uai:
                 roles[name, *held[1:]] = Role(name=name, uai=held.uai, starts=held.starts, ends=held.ends)
         return PersonChanged(

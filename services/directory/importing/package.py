@@ -27,6 +27,8 @@ class Limits:
     ratio: int = 200
     """Unpacked size over packed size of one file; text packs 5 to 30 times, a bomb a thousand times."""
     line: int = 64 * 1024
+    delta_rows: int = 200_000
+    """Rows of one delta file; what changes more than this comes in bulk."""
 
 
 class Refused(Exception):

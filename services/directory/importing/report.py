@@ -53,6 +53,18 @@ class Counts:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
+@dataclass(frozen=True, slots=True)
+class Detaching:
+    """How many people of a school would lose one kind of place (a role, their only class, their only guardian)."""
+
+    uai: str
+    kind: str
+    lost: int
+    of: int
+    """How many have it now."""
+    refused: bool
+
+
 KINDS = ("schools", "sessions", "courses", "groups", "people", "roles", "enrolments", "links")
 
 
@@ -67,6 +79,9 @@ class Report:
     codes: Counter[str] = field(default_factory=Counter)
     changes: list[tuple[str, str]] = field(default_factory=list)
     """The first few (what happened, record key)."""
+    detaching: list[Detaching] = field(default_factory=list)
+    about: frozenset[str] | None = None
+    """Ids a delta speaks of; what is amiss with any other was told when it came in. None: everything."""
     refused: bool = False
     position: int | None = None
     """The directory's position once the import is in; None for a dry run or a refused set."""
@@ -88,6 +103,10 @@ class Report:
         if len(self.problems) < MAX_PROBLEMS or severity is Severity.REFUSAL:
             self.problems.append(Problem(severity, code, _clean(file) or "", record, _clean(id), _clean(field)))
 
+    def concerns(self, id: str) -> bool:
+        """Whether the set at hand speaks of this user."""
+        return self.about is None or id in self.about
+
     def refuse(self, code: str, file: str, *, record: int | None = None, field: str | None = None) -> None:
         """Note what makes the whole set unfit."""
         self.add(Severity.REFUSAL, code, file, record=record, field=field)
@@ -97,16 +116,29 @@ class Report:
         if len(self.changes) < MAX_CHANGES:
             self.changes.append((what, key))
 
+    @property
+    def left_out(self) -> int:
+        """Problems counted in `codes` for which no line was kept."""
+        return self.codes.total() - len(self.problems)
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether the safety stop alone refused the set, so that confirming lets it through."""
+        return any(d.refused for d in self.detaching)
+
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON types."""
         return {
             "dry_run": self.dry_run,
             "source": self.source,
             "refused": self.refused,
+            "needs_confirmation": self.needs_confirmation,
             "position": self.position,
             "counts": {kind: counts.as_dict() for kind, counts in self.counts.items()},
             "codes": dict(sorted(self.codes.items())),
             "problems": [{n: getattr(p, n) for n in p.__slots__ if getattr(p, n) is not None} for p in self.problems],
+            "problems_left_out": self.left_out,
+            "detaching": [{f.name: getattr(d, f.name) for f in fields(d)} for d in self.detaching],
             "changes": [{"what": what, "key": key} for what, key in self.changes],
         }
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import BinaryIO
 
-from services.directory.importing.columns import FILES, UNREAD, FileSpec
+from services.directory.importing.columns import DELTA_REQUIRED, FILES, UNREAD, FileSpec
 from services.directory.importing.package import BROKEN, Package, Refused
 from services.directory.importing.report import Report, Severity
 
 _BOM = b"\xef\xbb\xbf"
+_LONG, _NEAR = 12, 0.93
+"""A long header one letter off from a single absent column (dateLastModifed) can mean no other."""
 
 
 @dataclass(slots=True)
@@ -33,9 +36,13 @@ class _Unreadable(Exception):
     """The file cannot be told into records; carries the code."""
 
 
-def rows(package: Package, name: str, report: Report) -> Iterator[Row]:
-    """The records of a data file, as a stream; raises `Refused` for a file that cannot be told into records."""
+def rows(package: Package, name: str, report: Report, *, delta: bool = False) -> Iterator[Row]:
+    """The records of a data file, as a stream; raises `Refused` for a file that cannot be told into records.
+
+    A delta file needs the columns that say what becomes of a record and since when.
+    """
     spec = FILES[name]
+    spec = replace(spec, required=spec.required | DELTA_REQUIRED) if delta else spec
     record = 0
     try:
         with package.open(name) as binary:
@@ -52,7 +59,9 @@ def rows(package: Package, name: str, report: Report) -> Iterator[Row]:
     except BROKEN as fault:
         report.refuse("damaged", name, record=record + 1)
         raise Refused from fault
-    if record == 0:
+    if record == 0 and delta:
+        report.add(Severity.WARNING, "file-empty", name)
+    elif record == 0:
         report.refuse("file-empty", name)
         raise Refused
 
@@ -106,7 +115,9 @@ def _columns(header: list[str], name: str, spec: FileSpec, report: Report) -> li
         report.refuse("delimiter", name, record=0)
         raise Refused
     by_lower = {column.lower(): column for column in spec.columns}
-    columns = [_column(cell.strip(), name, by_lower, report) for cell in header]
+    present = {cell.strip().lower() for cell in header}
+    absent = [lower for lower in by_lower if lower not in present]
+    columns = [_column(cell.strip(), name, by_lower, absent, report) for cell in header]
     named = [column for column in columns if column is not None]
     for column in spec.columns:
         if named.count(column) > 1:
@@ -122,11 +133,15 @@ def _columns(header: list[str], name: str, spec: FileSpec, report: Report) -> li
     return [None if column in UNREAD else column for column in columns]
 
 
-def _column(cell: str, name: str, by_lower: dict[str, str], report: Report) -> str | None:
+def _column(cell: str, name: str, by_lower: dict[str, str], absent: list[str], report: Report) -> str | None:
     lower = cell.lower()
     if lower.startswith("metadata."):
         return lower
     known = by_lower.get(lower)
+    near = get_close_matches(lower, absent, cutoff=_NEAR) if known is None and len(lower) >= _LONG else []
+    if len(near) == 1:
+        report.add(Severity.WARNING, "header-misspelt", name, record=0, field=cell)
+        return by_lower[near[0]]
     if known is None:
         code = "header-blank" if not cell else "column-unknown"
         report.add(Severity.WARNING, code, name, record=0, field=cell or None)

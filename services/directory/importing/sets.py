@@ -110,7 +110,8 @@ class SchoolSet:
     """Classes whose record was rejected."""
     partial_classes: set[str] = field(default_factory=set)
     """Classes one of whose teachers was rejected."""
-
+    rejected: dict[str, set[str]] = field(default_factory=dict)
+    """file -> ids of its rejected rows."""
     partial_calendar: bool = False
     """Whether a session was rejected."""
     _shared: dict[Held | Enrolled, Held | Enrolled] = field(default_factory=dict)

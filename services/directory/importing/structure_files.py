@@ -56,6 +56,7 @@ def take_org(found: SchoolSet, row: Row, report: Report) -> None:
     uai = _uai(row.cells)
     if uai is None:
         raise Rejected("identifier", "uai-missing")
+    row.cells["identifier"] = uai
     if not uai_letter_fits(uai):
         report.add(Severity.WARNING, "uai-letter", row.file, record=row.record, id=key, field="identifier")
     if any(school.uai == uai and other != key for other, school in found.schools.items()):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,13 +15,17 @@ from chassis.audit import Entry
 from chassis.database import Connection, Database
 from contracts.directory import school_key
 from services.directory import store
+from services.directory.importing import memory
 from services.directory.importing.applying import Applying, Setting
+from services.directory.importing.columns import MANIFEST
 from services.directory.importing.families import KIN
+from services.directory.importing.manifest import read_manifest
 from services.directory.importing.mapping import Mapper
-from services.directory.importing.package import Refused, open_package
-from services.directory.importing.reading import Progress, read_set
+from services.directory.importing.package import Limits, Package, Refused, open_package
+from services.directory.importing.past import Past
+from services.directory.importing.reading import Progress, Reading, read_set
 from services.directory.importing.report import Report
-from services.directory.importing.sets import SchoolSet
+from services.directory.importing.safety import FEW, SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,17 @@ class Options:
 
     `authority` lists the family roles (parent, guardian, relative) that carry parental authority; none does by
     default. `source` names the system when the manifest does not. `zone` is the schools' time zone. A set that would
-    detach more than `detach_share` of a school's people (0 to 1) is refused.
+    take a role, their only class or their only guardian from more than `detach_share` (0 to 1) of those who have one at a
+    school, and from more than `detach_few` of them, is refused. `limits` bound the package.
     """
 
     authority: tuple[str, ...] = ()
     source: str = ""
     dry_run: bool = False
     zone: str = "Europe/Paris"
-    detach_share: float = 0.5
+    detach_share: float = SHARE
+    detach_few: int = FEW
+    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.authority) - set(KIN))
@@ -48,36 +56,86 @@ class Options:
 async def import_oneroster(
     database: Database, path: Path, options: Options, progress: Progress | None = None
 ) -> Report:
-    """Import a OneRoster 1.2 bulk package; the report tells all, also why a set was refused.
+    """Import a OneRoster 1.2 package, bulk or delta; the report tells all, also why a set was refused.
 
     All or nothing, in one transaction; a dry run compares and writes nothing. What the database raises comes through,
     and then nothing was written either.
     """
     report = Report(dry_run=options.dry_run)
     try:
-        found = await asyncio.to_thread(_read, path, options, report, progress)
+        source = await asyncio.to_thread(_source, path, options)
+        digest = await asyncio.to_thread(_digest, path)
+        past = await memory.recall(database, source)
+        reading = await asyncio.to_thread(_read, path, options, report, past, digest, progress)
         async with _writing(database, options.dry_run) as connection:
-            if found is not None:
-                await _apply(connection, found, options, report, progress)
+            if reading is not None:
+                await memory.check(connection, source, past, report)
+                await _apply(connection, reading, options, report, progress)
+                if not options.dry_run:
+                    await memory.remember(connection, source, digest, authority_of(options), past, reading)
             report.position = None if options.dry_run else await store.position(connection)
     except Refused:
         report.refused = True
     return report
 
 
-def _read(path: Path, options: Options, report: Report, progress: Progress | None) -> SchoolSet | None:
-    with open_package(path, report) as package:
-        found = read_set(package, report, options.source, progress)
+def authority_of(options: Options) -> str:
+    """The family roles that carry authority, as remembered of a source."""
+    return ",".join(sorted(set(options.authority)))
+
+
+def _source(path: Path, options: Options) -> str:
+    """The system the package comes from; empty when nothing says so. What is wrong is reported by the reading."""
+    with suppress(Refused), open_package(path, Report(), options.limits) as package:
+        return options.source or read_manifest(package, Report()).source
+    return ""
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as package:
+            return hashlib.file_digest(package, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _read(
+    path: Path, options: Options, report: Report, past: Past, digest: str, progress: Progress | None
+) -> Reading | None:
+    with open_package(path, report, options.limits) as package:
+        if _brings_delta(package):
+            _check_authority(past, options, report)
+            known = False
+        else:
+            # The very package that was applied last: its rows are remembered already.
+            known = digest == past.digest and authority_of(options) == past.authority
+        reading = read_set(package, report, None if known else past, options.source, progress)
     if report.refused:
         raise Refused
-    return found
+    return reading
+
+
+def _brings_delta(package: Package) -> bool:
+    with suppress(Refused):
+        return bool(read_manifest(package, Report()).delta)
+    return False
+
+
+def _check_authority(past: Past, options: Options, report: Report) -> None:
+    """A few changes must not move the rights of all: only a bulk set may change which roles carry authority."""
+    if past.revision and past.authority != authority_of(options):
+        report.refuse("authority-differs", MANIFEST, field=past.authority or "none")
+        raise Refused
 
 
 async def _apply(
-    connection: Connection, found: SchoolSet, options: Options, report: Report, progress: Progress | None
+    connection: Connection, reading: Reading, options: Options, report: Report, progress: Progress | None
 ) -> None:
+    found = reading.found
     today = (await store.now(connection)).astimezone(ZoneInfo(options.zone)).date()
-    setting = Setting(found.source, found.uais, today, options.dry_run, options.detach_share)
+    setting = Setting(
+        found.source, found.uais, today, options.dry_run, options.detach_share, options.detach_few
+    )  # fmt: skip
     totals = {"schools": len(found.schools), "groups": len(found.classes), "people": len(found.users)}
     mapper = Mapper(found, report, options.authority, options.zone)
     await Applying(connection, setting, report, progress).run(mapper, totals)

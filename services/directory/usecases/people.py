@@ -15,6 +15,7 @@ from contracts.envelope import new_id
 from services.directory import store
 from services.directory.documents import close, over
 from services.directory.domain import schools_of
+from services.directory.importing import memory
 from services.directory.ordering import ordered
 from services.directory.schemas import Period, PersonChange, PersonIn
 from services.directory.store import Entity
@@ -91,6 +92,8 @@ async def erase(connection: Connection, by: Caller, id: UUID) -> int:
         await put(connection, by, "people.erase", _uai(changed), tie, _without(changed, id, today=None))
     uais = schools_of(person)
     await audit.record(connection, Entry(by.subject, "people.erase", key, uais[0] if uais else None))
+    if entity.source is not None:
+        await memory.forget(connection, entity.source, id)
     return await store.erase(connection, entity)
 
 

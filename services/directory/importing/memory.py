@@ -1,0 +1,54 @@
+"""Recalling and remembering what a source said, in the directory's database."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from chassis.database import Connection, Database
+from services.directory import store
+from services.directory.importing.package import Refused
+from services.directory.importing.past import Past, without_person
+from services.directory.importing.reading import Reading
+from services.directory.importing.report import Report
+
+
+async def recall(database: Database, source: str) -> Past:
+    """What a source said before, as of one moment."""
+    if not source:
+        return Past()
+    async with (
+        database.connection() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await _recall(connection, source)
+
+
+async def _recall(connection: Connection, source: str) -> Past:
+    head = await store.source_head(connection, source)
+    return Past(**dict(head), parts=await store.source_parts(connection, source)) if head else Past()
+
+
+async def check(connection: Connection, source: str, past: Past, report: Report) -> None:
+    """Refuse when the source's rows have changed since they were recalled; the caller is the only writer."""
+    head = await store.source_head(connection, source)
+    if (head["revision"] if head else 0) != past.revision:
+        report.refuse("changed-meanwhile", "")
+        raise Refused
+
+
+async def remember(
+    connection: Connection, source: str, digest: str, authority: str, past: Past, reading: Reading
+) -> None:
+    """Remember what a source has said in all."""
+    if reading.parts is not None:
+        newest = reading.newest or past.newest
+        await store.save_source(connection, source, digest, authority, newest, reading.parts)
+
+
+async def forget(connection: Connection, source: str, id: UUID) -> None:
+    """Remove an erased person from what their source said; the caller is the only writer."""
+    past = await _recall(connection, source)
+    if past.revision:
+        parts = await asyncio.to_thread(without_person, source, id, past.parts)
+        await store.save_source(connection, source, "", past.authority, past.newest, parts)
