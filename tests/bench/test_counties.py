@@ -55,7 +55,7 @@ def read(package: Path) -> Read:
     with open_package(package, report) as opened:
         found = read_set(opened, report)
     assert found is not None
-    mapper = Mapper(found, report, AUTHORITY, "Europe/Paris")
+    mapper = Mapper(found.found, report, AUTHORITY, "Europe/Paris")
     assert list(mapper.schools())
     assert list(mapper.groups())
     people = [statement.document for statement in mapper.people()]
