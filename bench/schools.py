@@ -218,27 +218,27 @@ def write_schools(
     path: Path, pupils: int, *, seed: int = 92, school_year: int = 2027, system: str = "county"
 ) -> list[str]:
     """Write a package with this many pupils in schools of 540; returns the schools' identifiers."""
-    out = PackageWriter(system)
-    write_calendar(out, school_year)
-    out.add("orgs.csv", sourcedId="county", name="Département", type="district")
-    write_courses(out, "county")
-    uais = []
-    for number, size in enumerate(_sizes(pupils)):
-        uais.append(uai(920_001 + number))
-        org = f"school-{number}"
-        out.add(
-            "orgs.csv",
-            sourcedId=org,
-            name=f"Collège n° {number + 1}",
-            type="school",
-            identifier=uais[-1],
-            parentSourcedId="county",
-        )
-        school = SchoolWriter(out, f"s{number}", org, school_year, random.Random(f"{seed}/{number}"))
-        classes = write_classes(school, max(1, -(-size // PUPILS_A_CLASS)), write_staff(school, size))
-        while len(school.pupils) < size:
-            write_family(school, classes)
-    out.write(path)
+    with PackageWriter(system) as out:
+        write_calendar(out, school_year)
+        out.add("orgs.csv", sourcedId="county", name="Département", type="district")
+        write_courses(out, "county")
+        uais = []
+        for number, size in enumerate(_sizes(pupils)):
+            uais.append(uai(920_001 + number))
+            org = f"school-{number}"
+            out.add(
+                "orgs.csv",
+                sourcedId=org,
+                name=f"Collège n° {number + 1}",
+                type="school",
+                identifier=uais[-1],
+                parentSourcedId="county",
+            )
+            school = SchoolWriter(out, f"s{number}", org, school_year, random.Random(f"{seed}/{number}"))
+            classes = write_classes(school, max(1, -(-size // PUPILS_A_CLASS)), write_staff(school, size))
+            while len(school.pupils) < size:
+                write_family(school, classes)
+        out.write(path)
     return uais
 
 

@@ -68,17 +68,17 @@ PEOPLE = (
 
 def write_package(path: Path, school_year: int) -> None:
     """Write the demo school's OneRoster set; the same bytes for the same year (named by the year in which it ends)."""
-    out = PackageWriter(SOURCE)
-    write_calendar(out, school_year)
-    out.add("orgs.csv", sourcedId="jean-mace", name=SCHOOL, type="school", identifier=UAI)
-    write_courses(out, "jean-mace")
-    school = SchoolWriter(out, "d", "jean-mace", school_year, random.Random(UAI))  # noqa: S311
-    _staff(school)
-    classes = [_class(school, title) for title in CLASSES]
-    _families(school, classes)
-    for place, ids in enumerate(classes):
-        _filling(school, place, ids)
-    out.write(path)
+    with PackageWriter(SOURCE) as out:
+        write_calendar(out, school_year)
+        out.add("orgs.csv", sourcedId="jean-mace", name=SCHOOL, type="school", identifier=UAI)
+        write_courses(out, "jean-mace")
+        school = SchoolWriter(out, "d", "jean-mace", school_year, random.Random(UAI))  # noqa: S311
+        _staff(school)
+        classes = [_class(school, title) for title in CLASSES]
+        _families(school, classes)
+        for place, ids in enumerate(classes):
+            _filling(school, place, ids)
+        out.write(path)
 
 
 def _staff(school: SchoolWriter) -> None:

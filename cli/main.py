@@ -21,6 +21,7 @@ COMMANDS = {
     "topics": "cli.topics",
     "dlq": "cli.dlq",
     "doctor": "cli.doctor",
+    "generate": "cli.generating",
 }
 
 

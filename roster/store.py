@@ -118,54 +118,43 @@ def _schools_named(one: Facts) -> set[str]:
 
 
 _PUT = """
+    WITH given AS MATERIALIZED (
+        SELECT key, sequence, facts::jsonb FROM unnest($1::text[], $2::bigint[], $3::text[]) AS new (key, sequence, facts)
+    ), mentioned AS (
+        INSERT INTO roster_mentions (person, key)
+        SELECT DISTINCT tie.person, key
+        FROM given, jsonb_to_recordset(coalesce(facts -> 'guardians', facts -> 'teachers', '[]')) AS tie (person uuid)
+    ), members AS (
+        INSERT INTO roster_memberships (pupil, group_id, starts, ends)
+        SELECT (facts ->> 'id')::uuid, member."group", member.starts, member.ends
+        FROM given, jsonb_to_recordset(coalesce(facts -> 'memberships', '[]'))
+            AS member ("group" uuid, starts date, ends date)
+        WHERE NOT (facts -> 'ended')::boolean
+    )
     INSERT INTO roster_documents AS known (key, sequence, facts)
-    SELECT key, sequence, facts::jsonb FROM unnest($1::text[], $2::bigint[], $3::text[]) AS new (key, sequence, facts)
+    SELECT key, sequence, facts FROM given
     ON CONFLICT (key) DO UPDATE SET sequence = excluded.sequence, facts = excluded.facts
 """
 
 
 async def replace_documents(connection: Connection, documents: Mapping[str, tuple[int, Facts | None]]) -> None:
-    """Make these documents (sequence and facts; None removes) the state of their keys."""
+    """Make these documents (sequence and facts; None removes) the state of their keys.
+
+    Who is mentioned and who is a member is taken from the facts where they are kept: a county's memberships sent apart
+    would be most of what is sent.
+    """
     keys = list(documents)
     await connection.execute("DELETE FROM roster_mentions WHERE key = ANY($1::text[])", keys)
     await connection.execute(
         "DELETE FROM roster_memberships WHERE pupil = ANY($1::uuid[])",
-        [UUID(key.removeprefix("people/")) for key in keys if key.startswith("people/")],
+        [key.removeprefix("people/") for key in keys if key.startswith("people/")],
     )
-    await connection.execute(
-        "DELETE FROM roster_documents WHERE key = ANY($1::text[])", [k for k, (_, one) in documents.items() if not one]
-    )
+    gone = [key for key, (_, one) in documents.items() if one is None]
+    if gone:
+        await connection.execute("DELETE FROM roster_documents WHERE key = ANY($1::text[])", gone)
     present = [(key, sequence, one) for key, (sequence, one) in documents.items() if one is not None]
-    texts = [one.model_dump_json() for _, _, one in present]
+    texts = [one.__pydantic_serializer__.to_json(one, exclude_none=True).decode() for _, _, one in present]
     await connection.execute(_PUT, [key for key, _, _ in present], [sequence for _, sequence, _ in present], texts)
-    await _index(connection, {key: one for key, _, one in present})
-
-
-async def _index(connection: Connection, documents: Mapping[str, Facts]) -> None:
-    mentions = sorted({(person, key) for key, one in documents.items() for person in _mentioned(one)})
-    await connection.execute(
-        "INSERT INTO roster_mentions (person, key) SELECT * FROM unnest($1::uuid[], $2::text[])",
-        [person for person, _ in mentions],
-        [key for _, key in mentions],
-    )
-    people = [one for one in documents.values() if isinstance(one, PersonFacts) and not one.ended]
-    members = [(one.id, member) for one in people for member in one.memberships]
-    await connection.execute(
-        "INSERT INTO roster_memberships (pupil, group_id, starts, ends)"
-        " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[])",
-        [pupil for pupil, _ in members],
-        [member.group for _, member in members],
-        [member.starts for _, member in members],
-        [member.ends for _, member in members],
-    )
-
-
-def _mentioned(one: Facts) -> set[UUID]:
-    if isinstance(one, PersonFacts):
-        return {link.person for link in one.guardians}
-    if isinstance(one, GroupFacts):
-        return {teaching.person for teaching in one.teachers}
-    return set()
 
 
 async def advance(connection: Connection, sequence: int) -> None:

@@ -12,8 +12,12 @@ Part = TypeVar("Part", bound=Contract)
 
 def ordered(parts: Iterable[Part]) -> list[Part]:
     """Parts sorted by their content, field by field, an absent value first."""
-    return sorted(parts, key=_content)
+    found = list(parts)
+    if len(found) > 1:
+        found.sort(key=content)
+    return found
 
 
-def _content(part: Contract) -> tuple[str, ...]:
+def content(part: Contract) -> tuple[str, ...]:
+    """What a part is ordered by."""
     return tuple("" if value is None else f"{value}" for value in part.__dict__.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from uuid import UUID
 
 from contracts.directory import (
@@ -24,8 +25,8 @@ from contracts.directory import (
 )
 from services.directory.importing.identity import group_id, person_id, term_id
 from services.directory.importing.report import Report, Severity
-from services.directory.importing.sets import SchoolSet
-from services.directory.ordering import ordered
+from services.directory.importing.sets import Enrolled, Held, SchoolSet
+from services.directory.ordering import content, ordered
 
 ROLES = {
     "student": RoleName.PUPIL,
@@ -67,6 +68,8 @@ class Mapper:
         self._zone = zone
         self._people: dict[str, UUID] = {user: person_id(found.source, user) for user in found.users}
         self._unplaced: set[UUID] = set()
+        self._roles: dict[Held, Role] = {}
+        self._enrolments: dict[Enrolled, tuple[tuple[str, ...], Membership]] = {}
         self._groups = {key: group_id(found.source, key, row.year) for key, row in found.classes.items()}
 
     def schools(self) -> Iterator[Statement]:
@@ -131,7 +134,7 @@ class Mapper:
         """People who are something at a school of the set or are tied to one of its pupils."""
         linked = {adult for adults in self._set.links.values() for adult in adults}
         unmapped: Counter[str] = Counter()
-        for user, _ in sorted(self._people.items(), key=lambda item: item[1]):
+        for user, _ in sorted(self._people.items(), key=lambda item: item[1].int):
             person = self._person(user, unmapped)
             if person.roles or user in linked:
                 yield Statement(person, user in self._set.partial)
@@ -152,7 +155,7 @@ class Mapper:
             if name is None:
                 unmapped[held.role] += self._report.concerns(user)
             elif held.uai:
-                roles[name, *held[1:]] = Role(name=name, uai=held.uai, starts=held.starts, ends=held.ends)
+                roles[name, *held[1:]] = self._role(name, held)
         return PersonChanged(
             id=self._people[user],
             given_name=record.given_name,
@@ -161,20 +164,38 @@ class Mapper:
             phone=record.phone,
             birth_date=self._set.birth_dates.get(user),
             roles=ordered(roles.values()),
-            memberships=ordered(
-                Membership(
-                    group=self._groups[e.class_id],
-                    uai=self._set.classes[e.class_id].uai,
-                    starts=e.starts,
-                    ends=e.ends,
-                )
-                for e in set(self._set.enrolled.get(user, ()))
-            ),
+            memberships=self._memberships(user),
             guardians=ordered(
                 GuardianLink(person=self._people[adult], kind=self._kind(kin))
                 for adult, kin in self._set.links.get(user, {}).items()
             ),
         )
+
+    def _role(self, name: RoleName, held: Held) -> Role:
+        found = self._roles.get(held)
+        if found is None:
+            found = self._roles[held] = Role(name=name, uai=held.uai, starts=held.starts, ends=held.ends)
+        return found
+
+    def _memberships(self, user: str) -> list[Membership]:
+        """In order; half a million enrolments are a few thousand different ones, each made once."""
+        found = []
+        for enrolled in set(self._set.enrolled.get(user, ())):
+            known = self._enrolments.get(enrolled)
+            if known is None:
+                known = self._enrolments[enrolled] = self._membership(enrolled)
+            found.append(known)
+        found.sort(key=itemgetter(0))
+        return [membership for _, membership in found]
+
+    def _membership(self, enrolled: Enrolled) -> tuple[tuple[str, ...], Membership]:
+        made = Membership(
+            group=self._groups[enrolled.class_id],
+            uai=self._set.classes[enrolled.class_id].uai,
+            starts=enrolled.starts,
+            ends=enrolled.ends,
+        )
+        return content(made), made
 
     def _kind(self, kin: str) -> LinkKind:
         return LinkKind.LEGAL_GUARDIAN if kin in self._authority else WITHOUT_AUTHORITY[kin]

@@ -6,12 +6,13 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from services.directory.importing.columns import DELTA_REQUIRED, FILES, UNREAD, FileSpec
 from services.directory.importing.package import BROKEN, Package, Refused
 from services.directory.importing.report import Report, Severity
 
+TEXT_LENGTH = 255
 _BOM = b"\xef\xbb\xbf"
 _LONG, _NEAR = 12, 0.93
 """A long header one letter off from a single absent column (dateLastModifed) can mean no other."""
@@ -19,17 +20,19 @@ _LONG, _NEAR = 12, 0.93
 
 @dataclass(slots=True)
 class Row:
-    """One record: cells of the known columns, and where it stands (the first data row is record 1)."""
+    """One record: cells of the known columns without surrounding blanks, and where it stands (the first data row is 1)."""
 
     file: str
     record: int
     cells: dict[str, str]
     too_long: bool = False
     """More cells than the header, even empty ones: an unquoted comma may have moved those before."""
+    plain: bool = False
+    """Looked at as a whole: no cell is longer than a text may be, none holds a control character."""
 
     def get(self, column: str) -> str:
-        """The cell without surrounding blanks; empty when there is none."""
-        return self.cells.get(column, "").strip()
+        """The cell; empty when there is none."""
+        return self.cells.get(column, "")
 
 
 class _Unreadable(Exception):
@@ -105,8 +108,12 @@ def _records(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
 def _row(name: str, record: int, columns: list[str | None], cells: list[str], report: Report) -> Row:
     if len(cells) < len(columns):
         report.add(Severity.WARNING, "row-too-short", name, record=record, id=cells[0])
-    known = {column: cell for column, cell in zip(columns, cells, strict=False) if column is not None}
-    return Row(name, record, known, too_long=len(cells) > len(columns))
+    # Most of an import's rows pass here, so the work on a cell is left to the interpreter's own loops.
+    known = dict(zip(columns, map(str.strip, cells), strict=False))
+    known.pop(None, None)
+    text = "".join(known.values())
+    plain = len(text) <= TEXT_LENGTH and text.isprintable()
+    return Row(name, record, cast("dict[str, str]", known), len(cells) > len(columns), plain)
 
 
 def _columns(header: list[str], name: str, spec: FileSpec, report: Report) -> list[str | None]:

@@ -8,14 +8,13 @@ from datetime import date
 from functools import lru_cache
 
 from services.directory.importing.report import Report, Severity
-from services.directory.importing.rows import Row
+from services.directory.importing.rows import TEXT_LENGTH, Row
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _GUID = re.compile(r"[A-Za-z0-9._/@-]{1,255}")
 _UAI = re.compile(r"[0-9]{7}[A-Z]")
 _UAI_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
-TEXT_LENGTH = 255
 
 
 class Rejected(Exception):
@@ -30,6 +29,8 @@ class Rejected(Exception):
 def text(row: Row, field: str) -> str:
     """A value of at most 255 characters without control characters; empty when there is none."""
     value = row.get(field)
+    if row.plain:
+        return value
     if len(value) > TEXT_LENGTH:
         raise Rejected(field, "too-long")
     if _CONTROL.search(value):

@@ -1,0 +1,146 @@
+"""How long a county takes to come in: the whole way of its OneRoster package, until every service knows its people.
+
+python -m bench.county --schools 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from cli.running_home import RunningHome
+from infra.local.home import CHECKOUT, Home
+
+SERVICES = ("grades", "feed", "gateway")
+"""The services that keep a roster."""
+PUPILS_A_SCHOOL = 540
+WAIT_SECONDS = 300.0
+AUTHORITY = "parent,guardian"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One import: seconds of the importing process and until the last roster knew, its peak memory, its report."""
+
+    what: str
+    process: float
+    rosters: float
+    peak_mib: float
+    published: int
+    report: dict[str, Any]
+
+
+def generate(path: Path, schools: int, seed: int) -> None:
+    """Write the county's package with the command an operator has for it."""
+    command = ["generate", "county", "--seed", str(seed), "--schools", str(schools)]
+    command += ["--pupils", str(schools * PUPILS_A_SCHOOL), "--out", str(path.parent)]
+    subprocess.run([sys.executable, "-m", "cli", *command], cwd=CHECKOUT, check=True)
+
+
+@contextmanager
+def running(home: Home) -> Iterator[RunningHome]:
+    """An embedded platform in a home of its own."""
+    environment = _environment(home)
+    command = [sys.executable, "-m", "cli"]
+    subprocess.run([*command, "up", "--detach", "--port", "0"], cwd=CHECKOUT, env=environment, check=True)
+    try:
+        yield RunningHome.of(home)
+    finally:
+        subprocess.run([*command, "reset", "--yes"], cwd=CHECKOUT, env=environment, check=True)
+
+
+def _environment(home: Home) -> dict[str, str]:
+    return {**os.environ, "PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
+
+
+def measure(what: str, up: RunningHome, package: Path) -> Measured:
+    """Import the package and wait for the rosters."""
+    before = asyncio.run(position(up, "directory", "SELECT sequence FROM directory_position"))
+    begun = time.monotonic()
+    answer, peak = _import(up, package)
+    process = time.monotonic() - begun
+    report: dict[str, Any] = json.loads(answer)
+    if report["refused"]:
+        raise SystemExit(f"the set was refused: {report['codes']}")
+    asyncio.run(caught_up(up, report["position"]))
+    return Measured(what, process, time.monotonic() - begun, peak, report["position"] - before, report)
+
+
+def _import(up: RunningHome, package: Path) -> tuple[bytes, float]:
+    """What the import printed, and the peak memory of its process in MiB."""
+    command = [sys.executable, "-m", "cli", "import", "oneroster", str(package), "--authority", AUTHORITY, "--json"]
+    environment = _environment(up.home)
+    with tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=printed)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"the import ended with {process.returncode}")
+        printed.seek(0)
+        # Kibibytes, but bytes on macOS.
+        return printed.read(), usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
+
+
+async def position(up: RunningHome, service: str, query: str) -> int:
+    """A position as a service's database tells it."""
+    connection = await asyncpg.connect(up.database_url(service), timeout=10)
+    try:
+        found: int = await connection.fetchval(query)
+        return found
+    finally:
+        await connection.close()
+
+
+async def caught_up(up: RunningHome, wanted: int) -> None:
+    """Wait until the roster of every service has come as far as the directory."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    for service in SERVICES:
+        while await position(up, service, "SELECT position FROM roster_state") < wanted:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"the roster of {service} did not catch up in {WAIT_SECONDS:.0f} s")
+            await asyncio.sleep(0.1)
+
+
+def show(measured: list[Measured]) -> None:
+    """Print the table."""
+    load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
+    print(f"load average {load}; {os.cpu_count()} cores")
+    print(f"{'':14}{'import s':>10}{'rosters s':>11}{'peak MiB':>10}{'events':>9}  problems")
+    for one in measured:
+        times = f"{one.process:10.1f}{one.rosters:11.1f}{one.peak_mib:10.0f}{one.published:9}"
+        print(f"{one.what:14}{times}  {one.report['codes'] or 'none'}")
+
+
+def main() -> None:
+    """Generate, import, wait, import again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--schools", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=92)
+    parser.add_argument("--package", type=Path, help="import this package instead of generating one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="preau-county-") as folder:
+        package = options.package or Path(folder) / "county.zip"
+        if options.package is None:
+            begun = time.monotonic()
+            generate(package, options.schools, options.seed)
+            print(f"generated in {time.monotonic() - begun:.1f} s: {package.stat().st_size / 2**20:.1f} MiB")
+        home = Home(Path(folder) / "home")
+        with running(home) as up:
+            show([measure("from nothing", up, package), measure("the same again", up, package)])
+
+
+if __name__ == "__main__":
+    main()
