@@ -51,9 +51,7 @@ def _ready(fact: _Fact, uai: str, directory_position: int) -> Outgoing:
     )
 
 
-def _event(
-    assessment: Assessment, change: Change, at: datetime
-) -> _Fact:
+def _event(assessment: Assessment, change: Change, at: datetime) -> _Fact:
     grade, pupil = grade_id(assessment.id, change.pupil), change.pupil
     audience, reference = Audience(change.audience), _reference(assessment)
     uai = assessment.uai

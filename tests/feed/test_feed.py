@@ -122,7 +122,7 @@ async def test_pages_walk_the_whole_history_once_latest_first(history: Database)
     found: list[UUID] = []
     before = None
     async with history.connection() as connection:
-        while page := await store.page(connection, SCOPES, before, None, 10):
+        while page := await store.page(connection, SCOPES, before, None, 10, 1):
             found += [item.id for item in page]
             before = (page[-1].published_at, page[-1].id)
     assert found == [put(n).id for n in reversed(range(25))]
@@ -133,19 +133,19 @@ async def test_a_correction_is_caught_up_with_and_a_removal_too(history: Databas
     await keep(history, at(0, first), at(1, second))
     await keep(history, at(2, put(1, corrected=True)), at(3, removed(second)))
     async with history.connection() as connection:
-        changed = await store.changes(connection, SCOPES, 1, None, 10)
-        page = await store.page(connection, SCOPES, None, None, 10)
-        state = await store.state(connection)
+        changed = await store.changes(connection, SCOPES, 1, None, 10, 1)
+        page = await store.page(connection, SCOPES, None, None, 10, 1)
+        state = await store.serving(connection)
     assert [(i.id, i.position, i.removed) for i in changed] == [(first.id, 2, False), (second.id, 3, True)]
     assert [i.id for i in page] == [first.id]
-    assert state == store.State(1, 3)
+    assert state == store.Generation(1, "serving", 3, 1)
 
 
 async def test_a_batch_with_several_states_of_an_item_keeps_the_last(history: Database) -> None:
     one = put(1)
     await keep(history, at(0, one), at(1, removed(one)), at(2, put(1, corrected=True)))
     async with history.connection() as connection:
-        assert [i.position for i in await store.page(connection, SCOPES, None, None, 10)] == [2]
+        assert [i.position for i in await store.page(connection, SCOPES, None, None, 10, 1)] == [2]
 
 
 @pytest.mark.parametrize(("who", "reads"), [("mother", True), ("father", True), ("neighbour", False), ("ali", False)])
