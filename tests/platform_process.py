@@ -27,7 +27,12 @@ def main(root: Path) -> None:
     system = System(home, reservation.getsockname()[1])
     traced = {"PREAU_TRACES": f"file:{home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
     parts = [replace(part, environment={**part.environment, **traced}) for part in system.parts()]
-    facts: dict[str, object] = {"url": system.url, "home": str(root), "postgres_port": system.postgres.port}
+    facts: dict[str, object] = {
+        "url": system.url,
+        "home": str(root),
+        "postgres_port": system.postgres.port,
+        "kafka": system.bootstrap,
+    }
 
     def load() -> list[str]:
         running = RunningHome(home, system.url, system.postgres.port)
