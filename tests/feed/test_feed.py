@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from chassis.database import Database
 from chassis.identity import Caller
 from contracts.catalogue import EVENTS, example
 from contracts.envelope import Audience, Event
-from contracts.feed import Category, ItemPut, ItemRemoved, Text, item_id, pupil_scope
+from contracts.feed import Category, ItemPut, ItemRemoved, Text, item_id, pupil_scope, topic_of
 from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
 from roster.replica import ROSTER
 from services.feed import domain, store, usecases, wording
@@ -64,6 +65,18 @@ def test_every_code_has_words(code: GradeCode) -> None:
 
 def test_a_type_of_the_future_is_none_of_the_feeds_business() -> None:
     assert domain.item_of(received("k", EVENTS["directory.beat.v1"]()).envelope, b"{}") is None
+
+
+@given(st.integers(1, 9), st.none() | st.integers(1, 9))
+def test_a_replay_is_for_the_generation_that_asked_alone(generation: int, asked: int | None) -> None:
+    came = received("pupils/x", published(), source="/grades")
+    again = replace(came.envelope, replay=asked is not None, replay_for=f"feed-{asked}" if asked else None)
+    made = usecases.turner(generation)(replace(came, envelope=again))
+    if asked in (None, generation):
+        assert made is not None
+        assert (made.topic, made.envelope.replay) == (topic_of(generation), asked is not None)
+    else:
+        assert made is None
 
 
 def put(number: int, pupil: str = "zoé", audience: Audience = Audience.GUARDIANS, **changes: Any) -> ItemPut:
@@ -112,6 +125,26 @@ async def history(database_url: str) -> AsyncIterator[Database]:
 async def keep(database: Database, *events: Received) -> None:
     async with database.transaction() as connection:
         await usecases.keep(connection, events, 1)
+
+
+async def test_generations_stand_beside_one_another_and_a_retired_one_goes(history: Database) -> None:
+    one = put(1)
+    await keep(history, at(0, one), at(1, put(2)))
+    async with history.transaction() as connection:
+        await store.begin(connection, 2)
+        await usecases.keep(connection, [at(0, one)], 2)
+        await usecases.keep(connection, [at(1, removed(one)), at(2, put(3))], 2)
+        before = await store.generations(connection)
+        await store.retire(connection, 1)
+        await store.serve(connection, 2)
+    await keep(history, at(2, put(4)))
+    assert [(g.generation, g.state, g.items) for g in before] == [(1, "serving", 2), (2, "building", 1)]
+    async with history.transaction() as connection:
+        while await store.remove_some(connection, 1, ("feed-projector", "feed-history"), 1):
+            pass
+        assert [(g.generation, g.items) for g in await store.generations(connection)] == [(2, 1)]
+        assert await connection.fetchval("SELECT count(*) FROM items") == 2
+        assert [i.id for i in await store.page(connection, SCOPES, None, None, 10, 2)] == [put(3).id]
 
 
 SCOPES = [f"guardians:pupils/{uid('zoé')}"]
