@@ -104,7 +104,11 @@ def test_the_history_is_the_same_though_the_topic_has_lost_it(platform: Platform
     platform.withdraw_grade(again, 0)
     wait_until(
         lambda: (
-            [i["title"]["en"][-5:] for i in pages(platform, readers[0]) if "Reconstruite\n" in i["summary"]["fr"]]
+            [
+                i["title"]["en"][-5:]
+                for i in pages(platform, readers[0])
+                if i["summary"]["fr"].startswith("Reconstruite ·")
+            ]
             == ["12/20"]
         ),
         10,
