@@ -131,7 +131,8 @@ async def test_streams_go_on_and_lose_nothing_whatever_is_killed_meanwhile(platf
     async def post() -> int:
         posts = 0
         while not stop.is_set():
-            await desk.mark(assessment, {LEA: Decimal(posts % 20)})
+            # No score twice: after a page the checker goes by what a state says.
+            await desk.mark(assessment, {LEA: Decimal(posts) / 100})
             posts += 1
         return posts
 
