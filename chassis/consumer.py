@@ -187,6 +187,11 @@ class Consumption:
         ends = {partition: self._stream.highwater(partition) for partition in self._stream.assignment()}
         return sum(max(0, (end or 0) - self._done.get(partition, end or 0)) for partition, end in ends.items())
 
+    def ended(self) -> None:
+        """The consumer was stopped for good: it is neither behind nor stalled."""
+        self._stream = None
+        self.parked = 0
+
     def watch(self, health: Health) -> None:
         """Report a consumer that no longer polls as not live, one that an event stopped as not ready."""
 

@@ -240,6 +240,7 @@ async def data(running: RunningHome) -> list[Check]:
         return [*checks, Check("topics", WARNING, "the Préau that runs is older than this command", "restart it")]
     try:
         checks += await _topics(running.kafka)
+        checks.append(await _rebuild(running))
         checks += await _sequences(running)
     except (OSError, KafkaError, asyncpg.PostgresError) as error:
         checks.append(
@@ -274,11 +275,13 @@ async def _database(running: RunningHome, service: str) -> AsyncIterator[Check]:
 
 async def _topics(bootstrap: str) -> list[Check]:
     from cli.topics import standing
-    from infra.topics import TOPICS
+    from infra.topics import TOPICS, as_they_stand
 
-    declared = {topic.name: topic.partitions for topic in TOPICS}
+    found_there = await standing(bootstrap)
+    names = [one.topic for one in found_there]
+    declared = {topic.name: topic.partitions for topic in as_they_stand(TOPICS, names)}
     checks = []
-    for one in await standing(bootstrap):
+    for one in found_there:
         if not one.partitions:
             checks.append(Check(f"topic {one.topic}", PROBLEM, "missing", "`preau restart kafka` makes it"))
         elif one.partitions != declared[one.topic]:
@@ -286,6 +289,19 @@ async def _topics(bootstrap: str) -> list[Check]:
             todo = "keys have moved: order across the change is lost; start afresh or go back to a backup"
             checks.append(Check(f"topic {one.topic}", PROBLEM, found, todo))
     return checks or [Check("topics", OK, "as declared")]
+
+
+async def _rebuild(running: RunningHome) -> Check:
+    import asyncpg
+
+    connection = await asyncpg.connect(running.database_url("feed"), timeout=10, command_timeout=10)
+    try:
+        building = await connection.fetchval("SELECT generation FROM generations WHERE state = 'building'")
+    finally:
+        await connection.close()
+    if building is None:
+        return Check("feed's history", OK, "no rebuild is unfinished")
+    return Check("feed's history", WARNING, f"generation {building} is building", "`preau rebuild feed` completes it")
 
 
 async def _sequences(running: RunningHome) -> list[Check]:

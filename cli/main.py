@@ -22,6 +22,7 @@ COMMANDS = {
     "dlq": "cli.dlq",
     "doctor": "cli.doctor",
     "generate": "cli.generating",
+    "rebuild": "cli.rebuild",
 }
 
 

@@ -14,7 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from cli.running_home import NotUp, RunningHome
 from infra.local.home import Home
-from infra.topics import DAY, TOPICS, Topic
+from infra.topics import DAY, TOPICS, Topic, as_they_stand
 
 _HOUR = DAY // 24
 
@@ -71,13 +71,14 @@ async def standing(bootstrap: str, declared: tuple[Topic, ...] = TOPICS) -> list
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await asyncio.gather(reader.start(), admin.start())
-        existing = await partitions(admin, [topic.name for topic in declared])
+        there = as_they_stand(declared, await admin.list_topics())
+        existing = await partitions(admin, [topic.name for topic in there])
         kept = await _retentions(admin, list(existing))
         return [
             await _standing(reader, topic, existing[topic.name], kept[topic.name])
             if topic.name in existing
             else Standing(topic.name, topic.owner, 0, 0, "")
-            for topic in declared
+            for topic in there
         ]
     finally:
         await reader.stop()

@@ -38,7 +38,11 @@ _ATTRIBUTES: dict[str, Document] = {
         "description": "Grows per source and key; a reader passes over what is not greater.",
         "pattern": "^[0-9]+$",
     },
-    "ce_replay": {"description": "Sent again by an operator.", "const": "true"},
+    "ce_replay": {"description": "Said before, and said again at an operator's wish: no news.", "const": "true"},
+    "ce_replayfor": {
+        "description": "Who a replay is for; everybody else passes it over.",
+        "pattern": "^[a-z]+-[0-9]+$",
+    },
     "traceparent": {"description": "W3C trace context of the cause."},
 }
 """Every header a record may have; all are text."""

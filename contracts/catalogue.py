@@ -10,12 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from contracts import directory, feed, grades
+from contracts import directory, feed, generations, grades
 from contracts.envelope import Event, schema_path
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "events.md"
-MODULES: dict[str, ModuleType] = {m.TOPIC: m for m in (directory, grades, feed)}
+MODULES: dict[str, ModuleType] = {m.TOPIC: m for m in (directory, grades, feed, generations)}
 """The domain that publishes on each topic."""
 EVENTS: dict[str, type[Event]] = {e.TYPE: e for m in MODULES.values() for e in m.EVENTS}
 
@@ -75,6 +75,16 @@ _ENTRIES = (
     _grades(grades.GradeWithdrawn, "A mark the audience has seen is withdrawn, alone or with its assessment."),
     _feed(feed.ItemPut, "The projector reads a grade published or corrected."),
     _feed(feed.ItemRemoved, "The projector reads a grade withdrawn."),
+    Entry(
+        generations.GenerationServes,
+        generations.TOPIC,
+        generations.KEY,
+        generations.KEY,
+        "services only: gateways",
+        "A rebuild of the feed is complete; and at each start of feed, so that a topic made anew knows.",
+        ("feed",),
+        ("gateway",),
+    ),
 )
 ENTRIES: dict[str, Entry] = {entry.event.TYPE: entry for entry in _ENTRIES}
 """Every event's entry, by its type."""

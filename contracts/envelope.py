@@ -40,7 +40,8 @@ class Envelope:
 
     `key` is the Kafka record key: the entity within which order matters. `sequence` (the outbox id) grows per
     source and key; the relay sets it. `directory_position` is how far the writer's replica of the directory
-    had come when it decided. `audience` and `uai` let consumers filter without parsing the body.
+    had come when it decided. `audience` and `uai` let consumers filter without parsing the body. A `replay` says again
+    what was said before: it is no news, and only who asked for it (`replay_for`) takes it in.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Envelope:
     sequence: int | None = None
     traceparent: str | None = None
     replay: bool = False
+    replay_for: str | None = None
 
 
 class BadEnvelope(ValueError):
@@ -71,7 +73,12 @@ def schema_path(event_type: str) -> str:
     return f"/v1/schemas/{event_type}"
 
 
-_OPTIONAL = (("ce_uai", "uai"), ("ce_audience", "audience"), ("traceparent", "traceparent"))
+_OPTIONAL = (
+    ("ce_uai", "uai"),
+    ("ce_audience", "audience"),
+    ("traceparent", "traceparent"),
+    ("ce_replayfor", "replay_for"),
+)
 
 
 def to_headers(envelope: Envelope) -> list[Header]:
@@ -116,6 +123,7 @@ def from_headers(headers: Iterable[Header] | Sequence[Header], key: bytes | None
             sequence=_integer(found.get("ce_sequence")),
             traceparent=found.get("traceparent"),
             replay=found.get("ce_replay") == "true",
+            replay_for=found.get("ce_replayfor"),
         )
     except KeyError as missing:
         raise BadEnvelope(f"header {missing.args[0]} is missing") from missing

@@ -1,6 +1,7 @@
 """The feed: what a family sees, in one total order; each record puts or removes one item.
 
-The topic has one partition per generation: a record's offset is its place in the stream, and cursors name it.
+Each generation has a topic of one partition, `feed` the first and `feed-g<n>` the nth: a record's offset is its place in
+the stream, and cursors name both. Which generation serves is told on `feed-generations`.
 The record key is `<domain>:<key of the cause>` and `ce_sequence` that of the cause, so a repeat is told by both.
 """
 
@@ -75,6 +76,11 @@ class ItemRemoved(Event):
 
 
 EVENTS: tuple[type[Event], ...] = (ItemPut, ItemRemoved)
+
+
+def topic_of(generation: int) -> str:
+    """The topic of a generation."""
+    return TOPIC if generation == 1 else f"{TOPIC}-g{generation}"
 
 
 def item_id(fact: UUID | str, audience: Audience) -> UUID:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ class Topic:
     owner: str
     partitions: int = 1
     config: Mapping[str, str] = field(default_factory=lambda: RETENTION)
+    generations: bool = False
+    """Whether a rebuild puts `<name>-g<n>` in its place."""
+
+    def standing(self, existing: Iterable[str]) -> list[str]:
+        """Which of the topics that exist are this one: itself, or its generations."""
+        pattern = re.compile(re.escape(self.name) + (r"(-g\d+)?" if self.generations else ""))
+        return sorted((name for name in existing if pattern.fullmatch(name)), key=lambda name: (len(name), name))
 
 
 @dataclass(frozen=True)
@@ -49,12 +57,19 @@ TOPICS = (
     Topic("directory", "directory", config=COMPACTION),
     Topic("grades", "grades", partitions=12),
     # One partition: its offset is the total order of the stream.
-    Topic("feed", "feed"),
+    Topic("feed", "feed", generations=True),
+    Topic("feed-generations", "feed", config=COMPACTION),
     Topic("dlq.directory", "directory"),
     Topic("dlq.grades", "grades"),
     Topic("dlq.feed", "feed"),
     Topic("dlq.gateway", "gateway"),
 )
+
+
+def as_they_stand(declared: Iterable[Topic], existing: Iterable[str]) -> list[Topic]:
+    """The topics declared, one of generations once for each that exists; a missing one under its own name."""
+    there = list(existing)
+    return [replace(topic, name=name) for topic in declared for name in topic.standing(there) or [topic.name]]
 
 
 class TopicsFailed(Exception):
@@ -72,7 +87,7 @@ async def ensure_topics(
     await admin.start()
     try:
         made = await _create(admin, wanted, replication)
-        await _wait_for_leaders(admin, wanted)
+        await _wait_for_leaders(admin, as_they_stand(wanted, [*await admin.list_topics(), *made]))
     finally:
         await admin.close()
     return made
@@ -83,7 +98,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication: 
 
     extra = {"min.insync.replicas": str(replication.in_sync)}
     existing = set(await admin.list_topics())
-    missing = [topic for topic in topics if topic.name not in existing]
+    missing = [topic for topic in topics if not topic.standing(existing)]
     if not missing:
         return []
     orders = [NewTopic(t.name, t.partitions, replication.factor, topic_configs={**t.config, **extra}) for t in missing]

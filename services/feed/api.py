@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -18,10 +18,12 @@ from chassis.cursor import Cursors
 from chassis.database import Database
 from chassis.identity import Caller, caller
 from chassis.problems import FieldError, Problem
+from chassis.replays import require_operator
 from contracts.feed import Category, ItemPut
 from roster.oversight import may_read_audit
 from services.feed import store, usecases
-from services.feed.store import Item
+from services.feed.rebuild import Rebuild, Standing
+from services.feed.store import Generation, Item
 from services.feed.usecases import Reading
 
 router = APIRouter(prefix="/v1")
@@ -33,7 +35,7 @@ class Feed:
 
     database: Database
     cursors: Cursors
-    generation: int
+    rebuild: Rebuild
 
 
 def _feed(request: Request) -> Feed:
@@ -70,13 +72,13 @@ async def read_feed(
         )
     async with feed.database.connection() as connection, connection.transaction(isolation="repeatable_read"):
         reader = await usecases.reading(connection, by, child)
-        state = await store.state(connection)
+        state = await store.serving(connection)
         if after:
-            offset = usecases.place(feed.cursors, after, reader, feed.generation)
-            changed = await store.changes(connection, reader.wanted, offset, category, limit)
-            return _changes(feed, reader, changed, limit, max(state.position, offset))
-        found = await store.page(connection, reader.wanted, _place(before), category, limit)
-    return _page(feed, reader, found, limit, state.position)
+            offset = usecases.place(feed.cursors, after, reader, state.generation)
+            changed = await store.changes(connection, reader.wanted, offset, category, limit, state.generation)
+            return _changes(feed, reader, changed, limit, replace(state, position=max(state.position, offset)))
+        found = await store.page(connection, reader.wanted, _place(before), category, limit, state.generation)
+    return _page(feed, reader, found, limit, state)
 
 
 @router.get("/schools/{uai}/audit", operation_id="readFeedAudit")
@@ -97,25 +99,25 @@ def _own(feed: Feed, reader: Reading) -> str:
     return feed.cursors.reader(str(reader.person), reader.held)
 
 
-def _page(feed: Feed, reader: Reading, found: list[Item], limit: int, position: int) -> Response:
+def _page(feed: Feed, reader: Reading, found: list[Item], limit: int, state: Generation) -> Response:
     following = _token(found[-1]) if len(found) == limit else None
-    cursor = feed.cursors.issue(feed.generation, position, _own(feed, reader))
+    cursor = feed.cursors.issue(state.generation, state.position, _own(feed, reader))
     # Bodies are JSON already: put together as they are, nothing is serialised twice.
     items = b",".join(item.body for item in found)
     tail = to_json({"next": following, "cursor": cursor})
     return _json(b'{"items":[' + items + b"]," + tail[1:])
 
 
-def _changes(feed: Feed, reader: Reading, found: list[Item], limit: int, position: int) -> Response:
+def _changes(feed: Feed, reader: Reading, found: list[Item], limit: int, state: Generation) -> Response:
     own = _own(feed, reader)
     more = len(found) == limit
     items = []
     for item in found:
-        cursor = feed.cursors.issue(feed.generation, item.position, own)
+        cursor = feed.cursors.issue(state.generation, item.position, own)
         mark = b',"removed":true' if item.removed else b""
         items.append(item.body[:-1] + mark + b',"cursor":' + to_json(cursor) + b"}")
-    last = found[-1].position if more else position
-    tail = to_json({"cursor": feed.cursors.issue(feed.generation, last, own), "more": more})
+    last = found[-1].position if more else state.position
+    tail = to_json({"cursor": feed.cursors.issue(state.generation, last, own), "more": more})
     return _json(b'{"items":[' + b",".join(items) + b"]," + tail[1:])
 
 
@@ -141,3 +143,51 @@ def _place(before: str | None) -> tuple[datetime, UUID] | None:
     except (ValueError, binascii.Error) as error:
         rule = FieldError("before", "page", "Not the `next` of a page")
         raise Problem(400, "bad-cursor", "Not the `next` of a page", errors=[rule]) from error
+
+
+# Generations: for operators alone, no part of the public API
+
+Number = Annotated[int, Path(ge=1, le=65535)]
+_ACTION = "feed.rebuild"
+
+
+@router.get("/feed/generations", include_in_schema=False)
+async def read_generations(
+    by: Annotated[Caller, Depends(caller)], feed: Annotated[Feed, Depends(_feed)]
+) -> dict[str, Any]:
+    """Each generation with its state and how far it is behind; `next` is the number a rebuild would have."""
+    require_operator(by, _ACTION, "feed")
+    standing = await feed.rebuild.standing()
+    return {"generations": [_standing(one) for one in standing], "next": standing[-1].generation.generation + 1}
+
+
+@router.put("/feed/generations/{number}", include_in_schema=False)
+async def begin_generation(
+    number: Number, by: Annotated[Caller, Depends(caller)], feed: Annotated[Feed, Depends(_feed)]
+) -> dict[str, Any]:
+    """Begin to build a generation, or find it building; its topic must be there. 409 where it can't be begun."""
+    require_operator(by, _ACTION, f"generations/{number}")
+    return _standing(await feed.rebuild.begin(by, number))
+
+
+@router.post("/feed/generations/{number}/switch", include_in_schema=False)
+async def switch_generation(
+    number: Number, by: Annotated[Caller, Depends(caller)], feed: Annotated[Feed, Depends(_feed)]
+) -> dict[str, Any]:
+    """Have a generation serve whose domains have replayed all; 409 while it is behind, nothing where it serves."""
+    require_operator(by, _ACTION, f"generations/{number}")
+    return _standing(await feed.rebuild.switch(by, number))
+
+
+@router.delete("/feed/generations/{number}", status_code=204, include_in_schema=False)
+async def abandon_generation(
+    number: Number, by: Annotated[Caller, Depends(caller)], feed: Annotated[Feed, Depends(_feed)]
+) -> Response:
+    """Give up a generation that is building."""
+    require_operator(by, _ACTION, f"generations/{number}")
+    await feed.rebuild.abandon(by, number)
+    return Response(status_code=204)
+
+
+def _standing(one: Standing) -> dict[str, Any]:
+    return {**asdict(one.generation), "topic": one.topic, "behind": one.behind}

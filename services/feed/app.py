@@ -1,15 +1,12 @@
-"""The feed service, composed: projector, history, roster, HTTP."""
+"""The feed service, composed: a line for each generation, roster, HTTP."""
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from chassis import audit, consumer
-from chassis.consumer import Inbox
 from chassis.cursor import Cursors
 from chassis.database import Database
-from chassis.forwarding import Forwarder
 from chassis.http import create_app
 from chassis.identity import TokenVerifier
 from chassis.migrations import CHASSIS, migrate
@@ -17,7 +14,9 @@ from chassis.outbox import OutboxWaker
 from chassis.process import Process, run
 from chassis.settings import pem
 from roster.replica import ROSTER, Roster
-from services.feed import api, consumers, usecases
+from services.feed import api, rebuild
+from services.feed.lines import Lines
+from services.feed.rebuild import Rebuild
 from services.feed.settings import FeedSettings
 
 MIGRATIONS = ("feed", Path(__file__).parent / "migrations")
@@ -30,22 +29,18 @@ async def compose(process: Process, settings: FeedSettings) -> None:
     await process.part(database.open(), database.close)
     waker = OutboxWaker(database)
     await process.part(waker.start(), waker.stop)
-    forwarder = Forwarder(database, settings.kafka, service="feed", consumer="feed-projector", turn=usecases.turn)
-    await process.part(asyncio.sleep(0), forwarder.stop)
-    inbox = Inbox(database, service="feed", consumer="feed-history")
+    async with database.transaction() as connection:
+        await rebuild.announce(connection)
     roster = Roster(database, "feed")
     broker = consumer.broker(settings.kafka)
-    consumers.project(broker, forwarder)
-    consumers.keep(broker, inbox, settings.feed_generation)
     roster.subscribe(broker)
-    forwarder.consumption.watch(process.health)
-    inbox.consumption.watch(process.health)
     roster.watch(process.health)
     process.background("roster age", roster.measure())
     process.background("consumers", consumer.keep_running(broker, process.health, settings.instance))
+    process.background("generations", Lines(database, settings, process.health).keep())
     app = create_app("feed", settings, TokenVerifier(pem(settings.token_public_key), "feed"))
     cursors = Cursors(settings.cursor_secret.get_secret_value().encode())
-    app.state.feed = api.Feed(database, cursors, settings.feed_generation)
+    app.state.feed = api.Feed(database, cursors, Rebuild(database, settings.kafka))
     audit.audit_refusals(app, database)
     app.include_router(api.router)
     await process.serve(app, settings)

@@ -17,20 +17,30 @@ DOMAIN_TOPICS = (grades.TOPIC,)
 """The topics whose facts families see."""
 
 
-def project(broker: KafkaBroker, forwarder: Forwarder) -> None:
-    """Have the broker turn domain events into the feed's."""
+def projector(generation: int) -> str:
+    """The consumer, and its group in Kafka, that turns domain events into a generation's."""
+    return "feed-projector" if generation == 1 else f"feed-projector-g{generation}"
 
-    @subscribe(broker, *DOMAIN_TOPICS, group="feed-projector")
+
+def history(generation: int) -> str:
+    """The consumer, and its group in Kafka, that keeps a generation's history."""
+    return "feed-history" if generation == 1 else f"feed-history-g{generation}"
+
+
+def project(broker: KafkaBroker, forwarder: Forwarder, generation: int) -> None:
+    """Have the broker turn domain events into a generation's."""
+
+    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation))
     async def on_fact(message: KafkaMessage) -> None:
         await forwarder.receive(message)
 
 
 def keep(broker: KafkaBroker, inbox: Inbox, generation: int) -> None:
-    """Have the broker take the feed topic into the history."""
+    """Have the broker take a generation's topic into its history."""
 
     async def effect(connection: Connection, events: Sequence[Received]) -> None:
         await usecases.keep(connection, events, generation)
 
-    @subscribe(broker, feed.TOPIC, group="feed-history", max_records=1000)
+    @subscribe(broker, feed.topic_of(generation), group=history(generation), max_records=1000)
     async def on_item(message: KafkaMessage) -> None:
         await inbox.receive(message, effect)

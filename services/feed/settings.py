@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from chassis.settings import DatabaseSettings, HttpSettings, KafkaSettings, TokenSettings
 
@@ -14,5 +12,3 @@ class FeedSettings(HttpSettings, DatabaseSettings, KafkaSettings, TokenSettings)
 
     cursor_secret: SecretStr
     """At least 32 bytes; the same as the gateway's."""
-    feed_generation: Annotated[int, Field(ge=1, le=65535)] = 1
-    """Which generation of the feed topic this deployment is in."""

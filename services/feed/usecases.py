@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from chassis.audit import Refused
 from chassis.consumer import Received
 from chassis.cursor import BadCursor, Cursors
 from chassis.database import Connection
+from chassis.forwarding import Turn
 from chassis.identity import Caller
 from chassis.outbox import Outgoing, dump
 from chassis.problems import FieldError, Problem
@@ -23,9 +25,24 @@ from services.feed import domain, store
 from services.feed.store import Item
 
 
-def turn(event: Received) -> Outgoing | None:
-    """The feed's record for a domain's event: it keeps the cause's time, sequence, trace and place in the directory."""
+def turner(generation: int) -> Turn:
+    """What a generation's projector does with a domain's event."""
+    return partial(_turn, generation)
+
+
+def replay_name(generation: int) -> str:
+    """The name under which domains replay for a generation."""
+    return f"{feed.TOPIC}-{generation}"
+
+
+def _turn(generation: int, event: Received) -> Outgoing | None:
+    """The feed's record for a domain's event: it keeps the cause's time, sequence, trace and place in the directory.
+
+    A replay is for the generation that asked for it alone: in any other it would be old news.
+    """
     if event.value is None:
+        return None
+    if event.envelope.replay and event.envelope.replay_for != replay_name(generation):
         return None
     item = domain.item_of(event.envelope, event.value)
     if item is None:
@@ -44,20 +61,23 @@ def turn(event: Received) -> Outgoing | None:
         sequence=cause.sequence,
         traceparent=cause.traceparent,
         replay=cause.replay,
+        replay_for=cause.replay_for,
     )
-    return Outgoing(feed.TOPIC, envelope, dump(item))
+    return Outgoing(feed.topic_of(generation), envelope, dump(item))
 
 
 async def keep(connection: Connection, events: Sequence[Received], generation: int) -> None:
-    """Take a batch of the feed topic into the history; of several states of one item the last counts."""
+    """Take a batch of a generation's topic into its history; of several states of one item the last counts."""
+    if not await store.advance(connection, generation, max(event.record.offset for event in events)):
+        return
     items: dict[UUID, Item] = {}
     for event in events:
         if event.value is not None and event.envelope.type in _KINDS:
             item = _item(event, event.value)
             items[item.id] = item
     if items:
-        await store.put(connection, list(items.values()), generation)
-    await store.advance(connection, generation, max(event.record.offset for event in events))
+        more = await store.put(connection, list(items.values()), generation)
+        await store.count(connection, generation, more)
 
 
 _KINDS: dict[str, type[feed.ItemPut] | type[feed.ItemRemoved]] = {

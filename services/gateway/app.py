@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -20,7 +21,7 @@ from chassis.identity import TokenSigner
 from chassis.migrations import CHASSIS, migrate
 from chassis.process import Process, run
 from chassis.settings import pem
-from contracts import directory, feed
+from contracts import directory, feed, generations
 from roster.replica import ROSTER, Roster
 from services.gateway import api, store
 from services.gateway.authentication import Authenticator
@@ -34,6 +35,7 @@ from services.gateway.stream.catchup import CatchUp
 from services.gateway.stream.directory_log import DirectoryLog
 from services.gateway.stream.door import Door, Limits
 from services.gateway.stream.fanout import FanOut
+from services.gateway.stream.generations import Generations
 from services.gateway.stream.intake import Intake
 from services.gateway.stream.pace import Pace
 from services.gateway.stream.protocol import protocol
@@ -71,6 +73,8 @@ class Topics:
 
     directory: str = directory.TOPIC
     feed: str = feed.TOPIC
+    """Of the first generation; those after it are announced with their topics."""
+    generations: str = generations.TOPIC
 
 
 async def serve(process: Process, settings: GatewaySettings, database: Database, topics: Topics) -> None:
@@ -136,19 +140,21 @@ async def _stream(
     upstream: Upstream,
 ) -> Door:
     cursors = Cursors(settings.cursor_secret.get_secret_value().encode())
-    ring = Ring(settings.ring_items, settings.ring_bytes)
     pace = Pace(beat=settings.heartbeat_seconds, reader_deadline=settings.reader_seconds)
-    fanout = FanOut(ring, cursors, settings.feed_generation, pace, asyncio.get_running_loop())
+    fanout = FanOut(_ring(settings), cursors, pace, asyncio.get_running_loop())
     rights = Rights(DirectoryLog(settings.directory_changes))
-    feed_tail, directory_tail = Tail(settings.kafka, topics.feed), Tail(settings.kafka, topics.directory)
-    for tail in (directory_tail, feed_tail):
-        await process.part(asyncio.sleep(0), tail.close)
-    intake = Intake(fanout, rights, feed_tail, directory_tail, database)
+    directory_tail = Tail(settings.kafka, topics.directory)
+    announced = Generations(settings.kafka, topics.generations, topics.feed)
+    intake = Intake(fanout, rights, announced, directory_tail, database, partial(_ring, settings))
+    for part in (directory_tail, announced, intake):
+        await process.part(asyncio.sleep(0), part.close)
     intake.watch(process.health)
     door = Door(fanout, rights, intake, authenticator, database, _limits(settings), worker_name(settings))
     schools = SchoolWatch(rights, database, fanout.change)
     catch_up = CatchUp(fanout, FeedHistory(upstream).page, settings.catch_up_pages)
     process.background("directory", intake.follow_directory(settings.directory_changes))
+    process.background("generations", announced.follow())
+    process.background("renewals", intake.renew_readers())
     process.background("feed", intake.follow_feed(settings.ring_items))
     process.background("dates", keep_dates(rights))
     process.background("schools", schools.keep())
@@ -157,6 +163,10 @@ async def _stream(
         process.background(f"catch-up-{number}", catch_up.work())
     _measure(fanout, rights, intake)
     return door
+
+
+def _ring(settings: GatewaySettings) -> Ring:
+    return Ring(settings.ring_items, settings.ring_bytes)
 
 
 def _limits(settings: GatewaySettings) -> Limits:

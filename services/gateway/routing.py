@@ -10,6 +10,9 @@ PORTAL = "portal"
 AUDITED = ("directory", "grades", "feed")
 """Services that keep an audit table; `?service=` of the audit path names one."""
 
+REPLAYING = ("grades",)
+"""Services that publish their visible facts again at an operator's wish; a rebuild of the feed asks each."""
+
 _BY_FIRST: Mapping[str, str] = {
     "me": "directory",
     "schools": "directory",
@@ -29,6 +32,8 @@ def service_of(path: str, query: bytes = b"") -> str | None:
     match parts:
         case ["schools", _, "audit"]:
             return _audited(query)
+        case ["replays", service, _]:
+            return service if service in REPLAYING else None
         case ["pupils", _, what, *_]:
             return _OF_PUPIL.get(what)
         case [first, *_]:

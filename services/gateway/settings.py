@@ -20,8 +20,6 @@ class GatewaySettings(HttpSettings, DatabaseSettings, KafkaSettings):
     """Signs cursors; at least 32 bytes, the same in every gateway and in feed."""
     services: dict[str, str]
     """Base URL of each service by name, as a JSON object: directory, grades, feed, portal, ..."""
-    feed_generation: Annotated[int, Field(ge=0, le=65535)] = 1
-    """Generation of the feed topic that streams are served from; cursors of another are reset."""
     worker: str = ""
     """Name of this process in the header `Preau-Worker`; its process id when empty."""
     trusted_proxies: str = "127.0.0.1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chassis import audit, consumer
+from chassis import audit, consumer, replays
 from chassis.database import Database
 from chassis.http import create_app
 from chassis.idempotency import Writes
@@ -36,12 +36,14 @@ async def compose(process: Process, settings: GradesSettings) -> None:
     process.background("roster age", roster.measure())
     process.background("consumers", consumer.keep_running(broker, process.health, settings.instance))
     process.background("timers", Timers(database, {usecases.DUE: usecases.due}).run())
+    process.background("replays", replays.Replays(database, usecases.VISIBLE).run())
     writes = Writes(database, gauge)
     process.background("idempotency sweep", writes.sweep())
     app = create_app("grades", settings, TokenVerifier(pem(settings.token_public_key), "grades"))
     app.state.database, app.state.writes = database, writes
     audit.audit_refusals(app, database)
     app.include_router(api.router)
+    app.include_router(replays.routes("grades"))
     await process.serve(app, settings)
 
 

@@ -61,6 +61,10 @@ _BY_GROUP = f"""
 
 
 def _assessment(row: Record) -> Assessment:
+    return _assessment_of(dict(row))
+
+
+def _assessment_of(row: Mapping[str, Any]) -> Assessment:
     due = {audience for audience in AUDIENCES if row[f"due_for_{audience}"]}
     visibility = Visibility(
         row["published_at"] is not None, row["withdrawn_at"] is not None, frozenset(due), row["version"]
@@ -240,7 +244,9 @@ _DISCLOSE = """
         AS told (pupil, audience, score, code, comment, event)
     ON CONFLICT (assessment, pupil, audience) DO UPDATE
         SET score = excluded.score, code = excluded.code, comment = excluded.comment,
-            assessment_version = excluded.assessment_version, event = excluded.event, updated_at = excluded.updated_at
+            assessment_version = excluded.assessment_version, event = excluded.event, updated_at = excluded.updated_at,
+            old_score = disclosures.score, old_code = disclosures.code, old_comment = disclosures.comment,
+            supersedes = disclosures.event
 """
 _FORGET = """
     DELETE FROM disclosures USING unnest($2::uuid[], $3::text[]) AS told (pupil, audience)
@@ -353,3 +359,63 @@ def _assessed(row: Record) -> Assessed:
     values = dict(row)
     marks = zip(values.pop("pupils"), values.pop("scores"), values.pop("codes"), strict=True)
     return Assessed(**values, marks={pupil: Mark(score, code) for pupil, score, code in marks})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an audience sees of a grade, as it was told; `old` is the mark a correction replaced, where one did."""
+
+    assessment: Assessment
+    pupil: UUID
+    audience: str
+    disclosure: Disclosure
+    updated_at: datetime
+    old: Mark | None
+    supersedes: UUID | None
+
+
+_DISCLOSED_AFTER = """
+    SELECT assessment, pupil, audience FROM disclosures
+    WHERE $1::uuid IS NULL OR (assessment, pupil, audience) > ($1, $2::uuid, $3::text)
+    ORDER BY assessment, pupil, audience LIMIT $4
+"""
+_STANDING_FACTS = f"""
+    SELECT {_COLUMNS}, d.pupil, d.audience, d.score, d.code, d.comment, d.assessment_version, d.event,
+           d.first_published_at, d.updated_at, d.old_score, d.old_code, d.old_comment, d.supersedes
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS wanted (assessment, pupil, audience)
+    JOIN disclosures d USING (assessment, pupil, audience) JOIN assessments ON id = d.assessment
+    ORDER BY d.assessment, d.pupil, d.audience
+"""  # noqa: S608 - made of constants
+_OF_STANDING = (
+    *("pupil", "audience", "score", "code", "comment", "assessment_version", "event", "first_published_at"),
+    *("updated_at", "old_score", "old_code", "old_comment", "supersedes"),
+)
+
+Disclosed = tuple[UUID, UUID, str]
+"""Which grade was disclosed to whom: assessment, pupil, audience."""
+
+
+async def disclosed_after(connection: Connection, place: Disclosed | None, limit: int) -> list[Disclosed]:
+    """What is disclosed, in one order, after a place."""
+    rows = await connection.fetch(_DISCLOSED_AFTER, *(place or (None, None, None)), limit)
+    return [(row["assessment"], row["pupil"], row["audience"]) for row in rows]
+
+
+async def standing(connection: Connection, wanted: Sequence[Disclosed]) -> list[Standing]:
+    """What audiences see of these grades at this moment; those they see no more are left out."""
+    columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
+    return [_standing(row) for row in await connection.fetch(_STANDING_FACTS, *columns)]
+
+
+def _standing(row: Record) -> Standing:
+    found = {name: row[name] for name in _OF_STANDING}
+    assessment = _assessment_of({name: value for name, value in row.items() if name not in found})
+    return Standing(
+        assessment,
+        found["pupil"],
+        found["audience"],
+        Disclosure(_mark(row), found["assessment_version"], found["event"], found["first_published_at"]),
+        found["updated_at"],
+        None if found["supersedes"] is None else Mark(found["old_score"], found["old_code"], found["old_comment"]),
+        found["supersedes"],
+    )

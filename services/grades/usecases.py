@@ -14,8 +14,9 @@ from chassis import audit
 from chassis.audit import Entry, Refused
 from chassis.database import Connection
 from chassis.identity import Caller
-from chassis.outbox import append, lock_keys
+from chassis.outbox import Outgoing, append, lock_keys
 from chassis.problems import FieldError, Problem, invalid, not_found
+from chassis.replays import Place, Visible
 from chassis.timers import Timer, cancel_timer, set_timers
 from contracts.directory import RoleName, Term, group_key, person_key, school_key
 from contracts.envelope import new_id
@@ -27,7 +28,7 @@ from roster.scopes import DEFAULT_ZONE
 from services.grades import domain, store
 from services.grades.averages import TermAverages, by_term
 from services.grades.domain import Broken, Mark
-from services.grades.events import event_of
+from services.grades.events import event_again, event_of
 from services.grades.store import AUDIENCES, Assessment
 
 DUE = "grades.due"
@@ -290,6 +291,29 @@ async def tell(connection: Connection, found: Assessment, marks: Mapping[UUID, M
     events = [event_of(found, change, position) for change in changes]
     await store.disclose(connection, found, changes, [UUID(event.envelope.id) for event in events])
     await append(connection, events)
+
+
+# Saying again
+
+
+async def _disclosed_after(connection: Connection, place: str | None, limit: int) -> list[Place]:
+    found = await store.disclosed_after(connection, _disclosed(place) if place else None, limit)
+    return [Place(pupil_key(pupil), f"{assessment}/{pupil}/{audience}") for assessment, pupil, audience in found]
+
+
+async def _standing(connection: Connection, places: Sequence[str]) -> list[Outgoing]:
+    position = await roster.position(connection)
+    found = await store.standing(connection, [_disclosed(place) for place in places])
+    return [event_again(one, position) for one in found]
+
+
+def _disclosed(place: str) -> store.Disclosed:
+    assessment, pupil, audience = place.split("/")
+    return UUID(assessment), UUID(pupil), audience
+
+
+VISIBLE = Visible(_disclosed_after, _standing)
+"""What each audience sees of each grade, for a replay."""
 
 
 # Reading

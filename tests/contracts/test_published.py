@@ -12,12 +12,12 @@ import pytest
 from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 
 from chassis.consumer import Received
-from contracts import asyncapi, catalogue, directory, feed, grades
+from contracts import asyncapi, catalogue, directory, feed, generations, grades
 from contracts.catalogue import ENTRIES, EVENTS, MODULES, example
 from contracts.envelope import Envelope, new_id, to_headers
 from infra.topics import TOPICS
 from services.feed.domain import CONSUMED
-from services.feed.usecases import turn
+from services.feed.usecases import turner
 
 DOCUMENT = json.loads(asyncapi.published())
 MESSAGES = DOCUMENT["components"]["messages"]
@@ -57,6 +57,7 @@ def test_keys_are_those_the_contracts_make(event_type: str) -> None:
         "people/{id}": directory.person_key(data.get("id", "")),
         "pupils/{pupil}": grades.pupil_key(data.get("pupil", "")),
         "beat": directory.BEAT_KEY,
+        "serving": generations.KEY,
     }
     assert entry.key.format_map(data) == made[entry.key]
 
@@ -66,7 +67,7 @@ def test_items_have_the_key_and_subject_their_entries_say(cause: str) -> None:
     data, fact = example(cause), ENTRIES[cause]
     key = fact.key.format_map(json.loads(data))
     envelope = Envelope(id=new_id(), type=cause, source=grades.SOURCE, subject=key, key=key, time=datetime.now(UTC))
-    told = turn(Received(envelope, data, record=None))
+    told = turner(1)(Received(envelope, data, record=None))
     assert told is not None
     entry, item = ENTRIES[told.envelope.type], json.loads(told.value or b"")
     assert told.topic == entry.topic
@@ -122,6 +123,7 @@ def test_the_headers_described_are_those_that_travel() -> None:
     most = Envelope(
         id=new_id(), type="t", source="/s", subject="s", key="k", time=datetime.now(UTC), uai="0921234S",
         audience="staff", directory_position=1, sequence=1, traceparent="00-1-1-01", replay=True,
+        replay_for="feed-2",
     )  # fmt: skip
     assert [name for name, _ in to_headers(least)] == described["required"]
     assert {name for name, _ in to_headers(most)} == set(described["properties"])

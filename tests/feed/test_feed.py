@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ from chassis.database import Database
 from chassis.identity import Caller
 from contracts.catalogue import EVENTS, example
 from contracts.envelope import Audience, Event
-from contracts.feed import Category, ItemPut, ItemRemoved, Text, item_id, pupil_scope
+from contracts.feed import Category, ItemPut, ItemRemoved, Text, item_id, pupil_scope, topic_of
 from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
 from roster.replica import ROSTER
 from services.feed import domain, store, usecases, wording
@@ -64,6 +65,18 @@ def test_every_code_has_words(code: GradeCode) -> None:
 
 def test_a_type_of_the_future_is_none_of_the_feeds_business() -> None:
     assert domain.item_of(received("k", EVENTS["directory.beat.v1"]()).envelope, b"{}") is None
+
+
+@given(st.integers(1, 9), st.none() | st.integers(1, 9))
+def test_a_replay_is_for_the_generation_that_asked_alone(generation: int, asked: int | None) -> None:
+    came = received("pupils/x", published(), source="/grades")
+    again = replace(came.envelope, replay=asked is not None, replay_for=f"feed-{asked}" if asked else None)
+    made = usecases.turner(generation)(replace(came, envelope=again))
+    if asked in (None, generation):
+        assert made is not None
+        assert (made.topic, made.envelope.replay) == (topic_of(generation), asked is not None)
+    else:
+        assert made is None
 
 
 def put(number: int, pupil: str = "zoé", audience: Audience = Audience.GUARDIANS, **changes: Any) -> ItemPut:
@@ -114,6 +127,26 @@ async def keep(database: Database, *events: Received) -> None:
         await usecases.keep(connection, events, 1)
 
 
+async def test_generations_stand_beside_one_another_and_a_retired_one_goes(history: Database) -> None:
+    one = put(1)
+    await keep(history, at(0, one), at(1, put(2)))
+    async with history.transaction() as connection:
+        await store.begin(connection, 2)
+        await usecases.keep(connection, [at(0, one)], 2)
+        await usecases.keep(connection, [at(1, removed(one)), at(2, put(3))], 2)
+        before = await store.generations(connection)
+        await store.retire(connection, 1)
+        await store.serve(connection, 2)
+    await keep(history, at(2, put(4)))
+    assert [(g.generation, g.state, g.items) for g in before] == [(1, "serving", 2), (2, "building", 1)]
+    async with history.transaction() as connection:
+        while await store.remove_some(connection, 1, ("feed-projector", "feed-history"), 1):
+            pass
+        assert [(g.generation, g.items) for g in await store.generations(connection)] == [(2, 1)]
+        assert await connection.fetchval("SELECT count(*) FROM items") == 2
+        assert [i.id for i in await store.page(connection, SCOPES, None, None, 10, 2)] == [put(3).id]
+
+
 SCOPES = [f"guardians:pupils/{uid('zoé')}"]
 
 
@@ -122,7 +155,7 @@ async def test_pages_walk_the_whole_history_once_latest_first(history: Database)
     found: list[UUID] = []
     before = None
     async with history.connection() as connection:
-        while page := await store.page(connection, SCOPES, before, None, 10):
+        while page := await store.page(connection, SCOPES, before, None, 10, 1):
             found += [item.id for item in page]
             before = (page[-1].published_at, page[-1].id)
     assert found == [put(n).id for n in reversed(range(25))]
@@ -133,19 +166,19 @@ async def test_a_correction_is_caught_up_with_and_a_removal_too(history: Databas
     await keep(history, at(0, first), at(1, second))
     await keep(history, at(2, put(1, corrected=True)), at(3, removed(second)))
     async with history.connection() as connection:
-        changed = await store.changes(connection, SCOPES, 1, None, 10)
-        page = await store.page(connection, SCOPES, None, None, 10)
-        state = await store.state(connection)
+        changed = await store.changes(connection, SCOPES, 1, None, 10, 1)
+        page = await store.page(connection, SCOPES, None, None, 10, 1)
+        state = await store.serving(connection)
     assert [(i.id, i.position, i.removed) for i in changed] == [(first.id, 2, False), (second.id, 3, True)]
     assert [i.id for i in page] == [first.id]
-    assert state == store.State(1, 3)
+    assert state == store.Generation(1, "serving", 3, 1)
 
 
 async def test_a_batch_with_several_states_of_an_item_keeps_the_last(history: Database) -> None:
     one = put(1)
     await keep(history, at(0, one), at(1, removed(one)), at(2, put(1, corrected=True)))
     async with history.connection() as connection:
-        assert [i.position for i in await store.page(connection, SCOPES, None, None, 10)] == [2]
+        assert [i.position for i in await store.page(connection, SCOPES, None, None, 10, 1)] == [2]
 
 
 @pytest.mark.parametrize(("who", "reads"), [("mother", True), ("father", True), ("neighbour", False), ("ali", False)])

@@ -165,8 +165,8 @@ async def start(
 ) -> AsyncIterator[Start]:
     """Starts gateways of one deployment, with the settings a test wants; they stop with the test."""
     async with contextlib.AsyncExitStack() as stack:
-        topics = Topics(f"{topic}-directory", f"{topic}-feed")
-        await _create(kafka.bootstrap, topics.directory, topics.feed)
+        topics = Topics(f"{topic}-directory", f"{topic}-feed", f"{topic}-generations")
+        await create_topics(kafka.bootstrap, topics.directory, topics.feed, topics.generations)
         database = await open_database(database_url, ROSTER, GATEWAY)
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(aiohttp.ClientSession())
@@ -217,7 +217,7 @@ async def gateway(start: Start) -> Gateway:
     return found
 
 
-async def _create(bootstrap: str, *names: str) -> None:
+async def create_topics(bootstrap: str, *names: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(name, 1, 1) for name in names])

@@ -111,7 +111,7 @@ class Stage:
         self.clock = Clock()
         self.ring = Ring(most_items, 1 << 30)
         pace = Pace(joined_bytes=joined_bytes)
-        self.fanout = FanOut(self.ring, CURSORS, 1, pace, self.clock)  # type: ignore[arg-type]
+        self.fanout = FanOut(self.ring, CURSORS, pace, self.clock)  # type: ignore[arg-type]
 
     def reader(self, *scopes: str, room: int = 1 << 30) -> tuple[Reader, Socket]:
         """A reader that has not joined yet."""

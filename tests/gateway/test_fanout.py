@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.stream.reader import State
+from services.gateway.stream.ring import Ring
 from tests.gateway.fakes import CURSORS, PERSON, Stage, chunks, events, last_id, offsets
 
 MINE, OTHER = "guardians:pupils/mine", "guardians:pupils/other"
@@ -254,3 +255,35 @@ def test_over_any_course_of_events_nothing_is_missed_and_nothing_doubled(
         else:
             course.publish(step)
     assert course.end() == course.expected
+
+
+def test_another_generation_tells_each_reader_before_it_sends_anything_of_it() -> None:
+    stage = Stage()
+    told, told_socket = stage.reader(MINE)
+    full, full_socket = stage.reader(MINE)
+    changed, changed_socket = stage.reader(MINE, OTHER)
+    for reader in (told, full, changed):
+        stage.fanout.join(reader, None)
+    stage.fanout.pause(full)
+    ring = Ring(10, 1 << 20)
+    ring.begin_at(500)
+    stage.fanout.turn_to(2, ring)
+    stage.publish(500, MINE)
+    stage.settle()
+    for _ in range(60):
+        stage.fanout.beat()
+    assert {CURSORS.read(last_id(socket) or "").generation for socket in (told_socket, changed_socket)} == {1}
+    assert not any(offsets(socket) for socket in (told_socket, full_socket, changed_socket))
+    for reader in (told, full):
+        stage.fanout.renew(reader)
+    stage.fanout.change(changed, frozenset({MINE}))
+    assert [name for name, _, _ in events(full_socket.received)] == []
+    stage.fanout.resume(full)
+    for socket in (told_socket, full_socket, changed_socket):
+        name, data, cursor = events(socket.received)[0]
+        assert (name, data) == ("reset", b'{"reason":"other-generation"}')
+        assert (CURSORS.read(cursor).generation, CURSORS.read(cursor).offset) == (2, 500)
+    stage.settle()
+    stage.publish(501, MINE)
+    stage.settle()
+    assert [offsets(socket) for socket in (told_socket, full_socket, changed_socket)] == [[501]] * 3

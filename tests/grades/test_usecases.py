@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from chassis import replays
 from chassis.audit import Refused
 from chassis.database import Connection, Database
 from chassis.identity import Caller
@@ -224,3 +225,38 @@ async def test_concurrent_writers_of_one_pupil_draw_ids_in_commit_order(grades: 
         else:
             assert before is None
             latest[name] = data["mark"]["score"]
+
+
+async def test_what_is_said_again_is_what_was_told_last(grades: Database) -> None:
+    async with grades.transaction() as connection:
+        found = await create(connection)
+        await usecases.publish(connection, TEACHER, found.id)
+        await put(connection, found.id, "9", "ali")
+        await put(connection, found.id, "9")
+    first = await sent(grades)
+    async with grades.transaction() as connection:
+        await put(connection, found.id, "19")
+        gone = await create(connection, title="Retiré")
+        await usecases.publish(connection, TEACHER, gone.id)
+        await put(connection, gone.id, "3")
+        await usecases.withdraw(connection, TEACHER, gone.id)
+    told = first | await sent(grades)
+    async with grades.transaction() as connection:
+        await replays.begin(connection, "feed-2")
+    walk = replays.Replays(grades, usecases.VISIBLE, batch=3)
+    while await walk.step():
+        pass
+    again = await sent(grades)
+    assert len(again) == 4
+    assert again == {id: told[id] for id in again}
+    assert sorted(kind for kind, _ in again.values()) == sorted(
+        ["grades.grade.published.v1", "grades.grade.corrected.v1"] * 2
+    )
+
+
+async def sent(database: Database) -> dict[str, tuple[str, bytes]]:
+    """Type and data of each event in the outbox by its id; the outbox is emptied."""
+    async with database.transaction() as connection:
+        rows = await connection.fetch("DELETE FROM outbox RETURNING headers, value")
+    headers = [dict(json.loads(row["headers"])) for row in rows]
+    return {one["ce_id"]: (one["ce_type"], row["value"]) for one, row in zip(headers, rows, strict=True)}

@@ -18,7 +18,7 @@ _PATIENCE_AHEAD = 3
 class FanOut:
     """All open streams of a process over one ring. Everything here runs on the loop's thread and never waits."""
 
-    def __init__(self, ring: Ring, cursors: Cursors, generation: int, pace: Pace, loop: AbstractEventLoop) -> None:
+    def __init__(self, ring: Ring, cursors: Cursors, pace: Pace, loop: AbstractEventLoop, generation: int = 1) -> None:
         self.ring = ring
         self.cursors = cursors
         self.generation = generation
@@ -190,6 +190,7 @@ class FanOut:
         reader.paused = False
         if timer := self._cuts.pop(reader, None):
             timer.cancel()
+        self.renew(reader)
         self._advance(reader, self._loop.time())
 
     def _cut(self, reader: Reader) -> None:
@@ -207,6 +208,21 @@ class FanOut:
         self._gathering.clear()
         for reader in self._readers:
             self._mark(reader)
+
+    # Generations
+
+    def turn_to(self, generation: int, ring: Ring) -> None:
+        """Go on in another generation of the feed: no reader's place means anything in it."""
+        self.generation, self.ring = generation, ring
+        self._gathering.clear()
+        self._dirty.clear()
+        for reader in self._readers:
+            reader.state = State.STALE
+
+    def renew(self, reader: Reader) -> None:
+        """Tell a reader who stands in another generation to begin anew; one whose buffer is full is told once it has room."""
+        if reader.state is State.STALE and not reader.paused:
+            self.reset(reader, "other-generation")
 
     # Scopes, heartbeats, resets
 
@@ -226,6 +242,7 @@ class FanOut:
         if reader.paused or reader.state is State.CATCHING_UP:
             self.end(reader)
             return
+        self.renew(reader)
         self._advance(reader, self._loop.time())
         told = [("scope-removed", scope) for scope in sorted(removed)]
         told += [("scope-added", scope) for scope in sorted(added)]

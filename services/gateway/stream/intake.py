@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -23,26 +24,41 @@ from services.gateway.stream import frames
 from services.gateway.stream.directory_log import change
 from services.gateway.stream.fanout import FanOut
 from services.gateway.stream.freshness import Freshness
+from services.gateway.stream.generations import Generations, Serving
+from services.gateway.stream.reader import State
 from services.gateway.stream.rights import Rights, RosterBehind
-from services.gateway.stream.ring import Item
+from services.gateway.stream.ring import Item, Ring
 from services.gateway.stream.tail import RepeatGuard, Tail
 
 _KEYS_GUARDED = 50_000
 _WAIT_UNREADY_SECONDS = 10.0
+_RENEW_SECONDS = 0.1
+_RENEWED_AT_ONCE = 50
+"""Readers told in a turn to begin anew: each asks for a page at once, so 500 a second in a process."""
 _EVENTS = {ItemPut.TYPE: "item", ItemRemoved.TYPE: "removed"}
 _log = logging.getLogger(__name__)
 _latency = telemetry.meter.create_histogram("preau_post_to_stream_seconds", "s", "From the fact's time to the streams")
 
 
 class Intake:
-    """The two tails of a process and what they are given to."""
+    """The tails of a process and what they are given to; `ring` makes an empty ring."""
 
-    def __init__(self, fanout: FanOut, rights: Rights, feed: Tail, directory: Tail, database: Database) -> None:
+    def __init__(
+        self,
+        fanout: FanOut,
+        rights: Rights,
+        generations: Generations,
+        directory: Tail,
+        database: Database,
+        ring: Callable[[], Ring],
+    ) -> None:
         self.freshness = Freshness()
         self._fanout = fanout
         self._rights = rights
-        self._feed = feed
+        self._generations = generations
+        self._feed: Tail | None = None
         self._directory = directory
+        self._ring = ring
         self._database = database
         self._guard = RepeatGuard(_KEYS_GUARDED)
         self._moved = asyncio.Event()
@@ -54,7 +70,16 @@ class Intake:
     @property
     def ready(self) -> bool:
         """Whether streams may be opened and sent to."""
-        return self._started.is_set() and self._feed.caught_up and not self._fanout.held
+        return self._started.is_set() and self._caught_up and not self._fanout.held
+
+    @property
+    def _caught_up(self) -> bool:
+        return self._feed is not None and self._feed.caught_up
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._feed is not None:
+            await self._feed.close()
 
     def watch(self, health: Health) -> None:
         """Report what keeps streams from being served."""
@@ -69,7 +94,7 @@ class Intake:
         return None if self.freshness.fresh else f"the directory was last heard of {self.freshness.age:.0f} s ago"
 
     def _feed_check(self) -> str | None:
-        if not self._feed.caught_up:
+        if not self._caught_up:
             return "still reading recent items"
         since = self._waiting_since
         if since is not None and time.monotonic() - since > _WAIT_UNREADY_SECONDS:
@@ -145,12 +170,44 @@ class Intake:
     async def follow_feed(self, back: int) -> None:
         """Take items in for ever, from `back` records ago so that the ring is warm; rights come first."""
         await self._begin()
-        await self._feed.begin(back)
-        self._fanout.ring.begin_at(self._feed.start)
+        serving = await self._generations.first()
+        while True:
+            await self._turn_to(serving, back)
+            serving = await self._follow()
+            # Nobody has a place in the new generation yet: who is told begins with a page, and the history reaches it.
+            back = 0
+
+    async def _turn_to(self, serving: Serving, back: int) -> None:
+        tail = Tail(self._generations.bootstrap, serving.topic)
+        await tail.begin(back)
+        ring = self._ring()
+        ring.begin_at(tail.start)
+        before, self._feed, self._guard = self._feed, tail, RepeatGuard(_KEYS_GUARDED)
+        self._fanout.turn_to(serving.generation, ring)
+        if before is not None:
+            _log.warning("feed goes on in another generation", extra={"generation": serving.generation})
+            await before.close()
+
+    async def _follow(self) -> Serving:
+        """Take a generation's items in until another serves."""
+        assert self._feed is not None
         async for records in self._feed.batches():
             for record in records:
                 await self._take_item(record)
             await self._feed.taken()
+            if (serving := self._generations.serving) and serving.generation != self._fanout.generation:
+                return serving
+        raise RuntimeError("the tail ended")
+
+    async def renew_readers(self) -> None:
+        """Tell readers of another generation to begin anew, not all at the same moment; for ever."""
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            if self._fanout.held:
+                continue
+            stale = [reader for reader in self._fanout.readers() if reader.state is State.STALE and not reader.paused]
+            for reader in stale[:_RENEWED_AT_ONCE]:
+                self._fanout.renew(reader)
 
     async def _take_item(self, record: Record) -> None:
         try:
@@ -163,7 +220,7 @@ class Intake:
             self._fanout.ring.skip(record.offset)
             return
         await self._until_reached(envelope.directory_position)
-        if self._feed.caught_up and not self._fanout.held:
+        if self._caught_up and not self._fanout.held and not envelope.replay:
             _latency.record((datetime.now(UTC) - envelope.time).total_seconds())
         with telemetry.event_span("stream", envelope.traceparent):
             self._fanout.publish(item)

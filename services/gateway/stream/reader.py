@@ -31,6 +31,8 @@ class State(Enum):
     """Has everything up to `position`; the rest comes from the ring."""
     CATCHING_UP = "catching up"
     """Stood before the ring's floor; the feed's history is being written to it."""
+    STALE = "stale"
+    """Its place is of another generation of the feed; it gets nothing until it has been told so."""
     CLOSED = "closed"
 
 
