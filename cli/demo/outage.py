@@ -16,7 +16,19 @@ from cli.demo.stage import Stage, StepFailed
 from infra.local.control import ask
 from infra.local.home import Home
 
-PARTS = ("postgres", "kafka", "directory", "grades", "feed", "relay", "gateway-1", "gateway-2", "gateway", "portal")
+PARTS = (
+    "postgres",
+    "kafka",
+    "directory",
+    "grades",
+    "feed",
+    "notify",
+    "relay",
+    "gateway-1",
+    "gateway-2",
+    "gateway",
+    "portal",
+)
 """What can be killed; `gateway` is the worker that serves the parent's stream."""
 POSTS = 20
 KILLED_AFTER = 7

@@ -18,11 +18,12 @@ from infra.local.postgres import Postgres
 from infra.local.processes import plain_environment
 from infra.topics import ensure_topics
 
-WITH_DATABASE = ("directory", "grades", "feed", "gateway")
-WITH_OUTBOX = ("directory", "grades", "feed")
-BEHIND_GATEWAY = ("directory", "grades", "feed", "portal")
+WITH_DATABASE = ("directory", "grades", "feed", "notify", "gateway")
+WITH_OUTBOX = ("directory", "grades", "feed", "notify")
+BEHIND_GATEWAY = ("directory", "grades", "feed", "notify", "portal")
 GATEWAY_WORKERS = 2
 DEFAULT_PORT = 8080
+SMTP_PORT = 1025
 
 
 def database_name(service: str) -> str:
@@ -66,7 +67,7 @@ class System:
 
     def parts(self) -> list[Part]:
         """Everything that runs, in the order it is shown."""
-        services = [self._service(name, name) for name in ("directory", "grades", "feed", "relay")]
+        services = [self._service(name, name) for name in ("directory", "grades", "feed", "notify", "relay")]
         return [self._postgres(), self._kafka(), *services, *self._gateways(), self._service("portal", "portal")]
 
     def _gateways(self) -> list[Part]:
@@ -135,6 +136,7 @@ class System:
             **self._servers(service),
             **self._secrets(service),
             **self._neighbours(service),
+            **(self._mail(LOOPBACK, SMTP_PORT) if service == "notify" else {}),
         }
 
     def _listening(self, service: str) -> dict[str, str]:
@@ -152,7 +154,7 @@ class System:
 
     def _secrets(self, service: str) -> dict[str, str]:
         settings = {}
-        if service in ("directory", "grades", "feed"):
+        if service in ("directory", "grades", "feed", "notify"):
             settings["PREAU_TOKEN_PUBLIC_KEY"] = str(self.home.public_key)
         if service == "gateway":
             settings["PREAU_TOKEN_PRIVATE_KEY"] = str(self.home.private_key)
@@ -168,3 +170,12 @@ class System:
         if service == "relay":
             return {"PREAU_RELAY_DATABASES": json.dumps({name: self.databases[name] for name in WITH_OUTBOX})}
         return {}
+
+    def _mail(self, host: str, port: int) -> dict[str, str]:
+        return {
+            "PREAU_PUBLIC_URL": self.url,
+            "PREAU_SMTP_HOST": host,
+            "PREAU_SMTP_PORT": str(port),
+            "PREAU_SMTP_TLS": "none",
+            "PREAU_SENDER_ADDRESS": "ne-pas-repondre@preau.exemple.fr",
+        }

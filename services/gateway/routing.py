@@ -18,6 +18,7 @@ _BY_FIRST: Mapping[str, str] = {
     "assessments": "grades",
     "feed": "feed",
 }
+_OF_ME: Mapping[str, str] = {"notifications": "notify", "messages": "notify"}
 _OF_PUPIL: Mapping[str, str] = {"guardians": "directory", "grades": "grades", "averages": "grades"}
 
 
@@ -29,6 +30,8 @@ def service_of(path: str, query: bytes = b"") -> str | None:
     match parts:
         case ["schools", _, "audit"]:
             return _audited(query)
+        case ["me", what, *_]:
+            return _OF_ME.get(what, _BY_FIRST["me"])
         case ["pupils", _, what, *_]:
             return _OF_PUPIL.get(what)
         case [first, *_]:
@@ -43,4 +46,4 @@ def _audited(query: bytes) -> str | None:
 
 def api_services() -> frozenset[str]:
     """Every service that has a part in the public API."""
-    return frozenset((*_BY_FIRST.values(), *_OF_PUPIL.values(), *AUDITED))
+    return frozenset((*_BY_FIRST.values(), *_OF_ME.values(), *_OF_PUPIL.values(), *AUDITED))
