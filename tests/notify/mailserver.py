@@ -91,6 +91,6 @@ async def mail_server() -> AsyncIterator[MailServer]:
     finally:
         server.close()
         for one in protocols:
-            if one.transport is not None:
+            if isinstance(one.transport, asyncio.Transport):
                 one.transport.abort()
         await asyncio.sleep(0)

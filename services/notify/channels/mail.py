@@ -79,8 +79,9 @@ def message(letter: Letter, sender: Sender) -> EmailMessage:
 
 def one_line(text: str) -> str:
     """Text as it may stand in a header: one line, no control characters, of bounded length."""
-    printable = "".join(c if c.isprintable() else " " for c in text.replace("\u202f", "\u00a0"))
-    return " ".join(printable.split(" "))[:_MOST_SUBJECT].strip()
+    # Any space but the plain one is not printable, the narrow one of French punctuation too.
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:_MOST_SUBJECT]
 
 
 def _id(of: UUID, sender: Sender) -> str:
