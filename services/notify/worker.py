@@ -91,7 +91,7 @@ class Courier:
                 self.wake()
             await asyncio.gather(*(self._deliver(name, letters, batch) for name, letters in batch.letters.items()))
             return batch.taken > 0
-        except asyncpg.SerializationError:
+        except (asyncpg.SerializationError, asyncpg.UniqueViolationError):
             # Another worker took a message in the moment between this one's snapshot and its claim.
             return True
         except UNREACHABLE as error:

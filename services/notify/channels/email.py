@@ -56,6 +56,10 @@ class Email:
             content = message(letter, self._sender).as_bytes()
         except BadAddress:
             return Outcome(letter.message, Result.REFUSED, "bad-address")
+        except Exception:
+            # One letter that can't be put together is no reason to keep the others.
+            _log.exception("message not made", extra={"number": letter.message})
+            return Outcome(letter.message, Result.REFUSED, "not-made")
         async with self._slots:
             if asyncio.get_running_loop().time() > deadline:
                 return Outcome(letter.message, Result.AGAIN, "no-time")
@@ -94,10 +98,12 @@ class Email:
             await self._reset(line, error.code)
             refused = error.code >= _PERMANENT
             return Outcome(letter.message, Result.REFUSED if refused else Result.AGAIN, f"smtp-{error.code}")
-        except BaseException as error:
+        except asyncio.CancelledError:
+            line.smtp.close()
+            raise
+        except Exception as error:
+            _log.info("connection lost", extra={"cause": type(error).__name__, "begun": begun})
             await _end(line)
-            if not isinstance(error, _BROKEN):
-                raise
             return Outcome(letter.message, Result.UNKNOWN, "connection-lost") if begun else None
         line.sent += 1
         await self._keep(line)
