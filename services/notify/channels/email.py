@@ -52,17 +52,18 @@ class Email:
             await _end(self._idle.pop(), politely=True)
 
     async def _one(self, letter: Letter, deadline: float) -> Outcome:
-        try:
-            content = message(letter, self._sender).as_bytes()
-        except BadAddress:
-            return Outcome(letter.message, Result.REFUSED, "bad-address")
-        except Exception:
-            # One letter that can't be put together is no reason to keep the others.
-            _log.exception("message not made", extra={"number": letter.message})
-            return Outcome(letter.message, Result.REFUSED, "not-made")
         async with self._slots:
             if asyncio.get_running_loop().time() > deadline:
                 return Outcome(letter.message, Result.AGAIN, "no-time")
+            # Made within its slot: it costs milliseconds, in which those before it are on their way.
+            try:
+                content = message(letter, self._sender).as_bytes()
+            except BadAddress:
+                return Outcome(letter.message, Result.REFUSED, "bad-address")
+            except Exception:
+                # One letter that can't be put together is no reason to keep the others.
+                _log.exception("message not made", extra={"number": letter.message})
+                return Outcome(letter.message, Result.REFUSED, "not-made")
             return await self._through(letter, content)
 
     async def _through(self, letter: Letter, content: bytes) -> Outcome:

@@ -72,8 +72,9 @@ def message(letter: Letter, sender: Sender) -> EmailMessage:
     made["Auto-Submitted"] = "auto-generated"
     made["List-Unsubscribe"] = f"<{chosen}>"
     made["Content-Language"] = letter.language
-    made.set_content(_plain(said, portal, chosen))
-    made.add_alternative(_html(said, letter.language, portal, chosen), subtype="html")
+    # Named, since the library would otherwise encode each body in every way it knows and compare.
+    made.set_content(_plain(said, portal, chosen), cte="quoted-printable")
+    made.add_alternative(_html(said, letter.language, portal, chosen), subtype="html", cte="quoted-printable")
     return made
 
 
