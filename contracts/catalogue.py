@@ -38,12 +38,14 @@ class Entry:
 
 def _directory(event: type[Event], key: str, fires: str) -> Entry:
     audience = "services only: replicas of the directory"
-    return Entry(event, directory.TOPIC, key, key, audience, fires, ("directory",), ("grades", "feed", "gateway"))
+    return Entry(
+        event, directory.TOPIC, key, key, audience, fires, ("directory",), ("grades", "feed", "notify", "gateway")
+    )
 
 
 def _grades(event: type[Event], fires: str) -> Entry:
     key, audience = "pupils/{pupil}", "`pupils` or `guardians`, one event each"
-    return Entry(event, grades.TOPIC, key, key, audience, fires, ("grades",), ("feed",))
+    return Entry(event, grades.TOPIC, key, key, audience, fires, ("grades",), ("feed", "notify"))
 
 
 def _feed(event: type[Event], fires: str) -> Entry:

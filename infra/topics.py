@@ -62,6 +62,7 @@ TOPICS = (
     Topic("dlq.directory", "directory"),
     Topic("dlq.grades", "grades"),
     Topic("dlq.feed", "feed"),
+    Topic("dlq.notify", "notify"),
     Topic("dlq.gateway", "gateway"),
 )
 

@@ -11,7 +11,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
 from chassis import telemetry
-from chassis.consumer import Inbox, Received, subscribe
+from chassis.consumer import Handler, Inbox, Received, subscribe
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
 from contracts.directory import BEAT_KEY, TOPIC
@@ -43,8 +43,10 @@ async def apply(connection: Connection, events: Sequence[Received]) -> None:
 class Roster:
     """The replica of one service, with what its health says of it."""
 
-    def __init__(self, database: Database, service: str) -> None:
+    def __init__(self, database: Database, service: str, beside: Handler | None = None) -> None:
+        """`beside` is what the service keeps of the same documents, in the transaction that brings the replica up."""
         self._database = database
+        self._beside = beside
         self._inbox = Inbox(database, service=service, consumer=f"{service}-roster", parks=False)
         self._group = f"{service}-roster"
         self.age = 86400.0
@@ -55,7 +57,12 @@ class Roster:
 
         @subscribe(broker, TOPIC, group=self._group, max_records=2000)
         async def on_directory(message: KafkaMessage) -> None:
-            await self._inbox.receive(message, apply)
+            await self._inbox.receive(message, self._apply)
+
+    async def _apply(self, connection: Connection, events: Sequence[Received]) -> None:
+        await apply(connection, events)
+        if self._beside is not None:
+            await self._beside(connection, events)
 
     def watch(self, health: Health, *, stale_is_unready: bool = False) -> None:
         """Report a replica that stands still; one that is merely stale too, where what is sent rests on it."""

@@ -111,6 +111,32 @@ async def read_scopes(connection: Connection, person: UUID) -> ReaderScopes:
     return ReaderScopes(rows[0]["position"], by_key, by_uai)
 
 
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Who may see what concerns these pupils at this moment, and which of them have left."""
+
+    of: Mapping[str, frozenset[UUID]]
+    """People by scope as text, `guardians:pupils/<id>`."""
+    ended: frozenset[UUID]
+
+
+async def guardians(connection: Connection, pupils: Iterable[UUID], now: datetime) -> Readers:
+    """The guardians who hold the right to read each of these pupils, by the links that count at the pupil's schools."""
+    keys = {person_key(pupil) for pupil in pupils}
+    children = [one for one in (await facts(connection, keys)).values() if isinstance(one, PersonFacts)]
+    adults = {link.person for child in children for link in child.guardians}
+    uais = {uai for child in children for uai in _schools_named(child)}
+    around = await facts(connection, [*map(person_key, adults), *map(school_key, uais)])
+    known = {one.uai: one for one in around.values() if isinstance(one, SchoolFacts)}
+    ended = frozenset(one.id for one in around.values() if isinstance(one, PersonFacts) and one.ended)
+    found: dict[str, set[UUID]] = {}
+    for child in children:
+        for person in {link.person for link in child.guardians} - ended:
+            for scope in held(from_facts(child, person, known), known, now):
+                found.setdefault(scope, set()).add(person)
+    return Readers({scope: frozenset(people) for scope, people in found.items()}, ended)
+
+
 def _schools_named(one: Facts) -> set[str]:
     if isinstance(one, PersonFacts):
         return {role.uai for role in one.roles} | {member.uai for member in one.memberships}

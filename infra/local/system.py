@@ -18,13 +18,13 @@ from infra.local.postgres import Postgres
 from infra.local.processes import plain_environment
 from infra.topics import ensure_topics
 
-SERVICES = ("directory", "grades", "feed", "relay", "gateway", "portal")
+SERVICES = ("directory", "grades", "feed", "notify", "relay", "gateway", "portal")
 """What may run as several processes, in the order it is shown."""
 ALONE = ("postgres", "kafka", "mailbox")
 """What runs as one process."""
-WITH_DATABASE = ("directory", "grades", "feed", "gateway")
-WITH_OUTBOX = ("directory", "grades", "feed")
-BEHIND_GATEWAY = ("directory", "grades", "feed", "portal")
+WITH_DATABASE = ("directory", "grades", "feed", "notify", "gateway")
+WITH_OUTBOX = ("directory", "grades", "feed", "notify")
+BEHIND_GATEWAY = ("directory", "grades", "feed", "notify", "portal")
 GATEWAY_WORKERS = 2
 MOST_WORKERS = 16
 DEFAULT_PORT = 8080
@@ -180,6 +180,7 @@ class System:
             **self._secrets(service),
             **self._neighbours(service),
             **self._mailbox(service),
+            **(self._mail(*self.smtp) if service == "notify" else {}),
         }
 
     def _listening(self, service: str) -> dict[str, str]:
@@ -210,7 +211,7 @@ class System:
 
     def _secrets(self, service: str) -> dict[str, str]:
         settings = {}
-        if service in ("directory", "grades", "feed"):
+        if service in ("directory", "grades", "feed", "notify"):
             settings["PREAU_TOKEN_PUBLIC_KEY"] = str(self.home.public_key)
         if service == "gateway":
             settings["PREAU_TOKEN_PRIVATE_KEY"] = str(self.home.private_key)
@@ -226,3 +227,12 @@ class System:
         if service == "relay":
             return {"PREAU_RELAY_DATABASES": json.dumps({name: self.databases[name] for name in WITH_OUTBOX})}
         return {}
+
+    def _mail(self, host: str, port: int) -> dict[str, str]:
+        return {
+            "PREAU_PUBLIC_URL": self.url,
+            "PREAU_SMTP_HOST": host,
+            "PREAU_SMTP_PORT": str(port),
+            "PREAU_SMTP_TLS": "none",
+            "PREAU_SENDER_ADDRESS": "ne-pas-repondre@preau.exemple.fr",
+        }

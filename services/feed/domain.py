@@ -5,7 +5,7 @@ from __future__ import annotations
 from contracts.envelope import Envelope, Event
 from contracts.feed import Category, ItemPut, ItemRemoved, item_id, pupil_scope
 from contracts.grades import GradeCorrected, GradePublished, GradeWithdrawn, Mark
-from services.feed import wording
+from wording import grades as wording
 
 CONSUMED: dict[str, type[GradePublished] | type[GradeCorrected] | type[GradeWithdrawn]] = {
     kind.TYPE: kind for kind in (GradePublished, GradeCorrected, GradeWithdrawn)

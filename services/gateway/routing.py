@@ -21,6 +21,7 @@ _BY_FIRST: Mapping[str, str] = {
     "assessments": "grades",
     "feed": "feed",
 }
+_OF_ME: Mapping[str, str] = {"notifications": "notify", "messages": "notify"}
 _OF_PUPIL: Mapping[str, str] = {"guardians": "directory", "grades": "grades", "averages": "grades"}
 
 
@@ -28,12 +29,17 @@ def service_of(path: str, query: bytes = b"") -> str | None:
     """The service that answers a path; None for a path of the API that nobody answers."""
     if not path.startswith(PREFIX) and path != PREFIX.rstrip("/"):
         return PORTAL
-    parts = path.removeprefix(PREFIX).split("/")
+    return _of(path.removeprefix(PREFIX).split("/"), query)
+
+
+def _of(parts: list[str], query: bytes) -> str | None:
     match parts:
         case ["schools", _, "audit"]:
             return _audited(query)
         case ["replays", service, _]:
             return service if service in REPLAYING else None
+        case ["me", what, *_]:
+            return _OF_ME.get(what, _BY_FIRST["me"])
         case ["pupils", _, what, *_]:
             return _OF_PUPIL.get(what)
         case [first, *_]:
@@ -48,4 +54,4 @@ def _audited(query: bytes) -> str | None:
 
 def api_services() -> frozenset[str]:
     """Every service that has a part in the public API."""
-    return frozenset((*_BY_FIRST.values(), *_OF_PUPIL.values(), *AUDITED))
+    return frozenset((*_BY_FIRST.values(), *_OF_ME.values(), *_OF_PUPIL.values(), *AUDITED))

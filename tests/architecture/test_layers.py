@@ -43,6 +43,6 @@ def test_a_service_has_the_rooms_of_all(service: Path) -> None:
 
 def test_no_folder_is_a_drawer() -> None:
     drawers = {"utils", "common", "core", "helpers", "platform"}
-    parts = ("contracts", "chassis", "roster", "services", "infra", "cli", "bench")
+    parts = ("contracts", "chassis", "roster", "wording", "services", "infra", "cli", "bench")
     found = [path for part in parts for path in (ROOT / part).rglob("*") if path.is_dir() and path.name in drawers]
     assert found == []

@@ -11,7 +11,7 @@ from cli.demo.desk import shown
 from cli.demo.reader import state_of, title_of
 from contracts.directory import Subject
 from contracts.grades import AssessmentRef, Mark
-from services.feed.wording import grade_summary, grade_title
+from wording.grades import grade_summary, grade_title
 
 _ID = UUID(int=1)
 ASSESSMENT = AssessmentRef(

@@ -23,10 +23,11 @@ from contracts.envelope import Audience, Event
 from contracts.feed import Category, ItemPut, ItemRemoved, Text, item_id, pupil_scope, topic_of
 from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
 from roster.replica import ROSTER
-from services.feed import domain, store, usecases, wording
+from services.feed import domain, store, usecases
 from services.feed.app import MIGRATIONS
 from tests.conftest import open_database
 from tests.rosters import UAI, fill, received, small_school, uid
+from wording import grades as wording
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 

@@ -178,7 +178,7 @@ async def start(
 
         async def begin(**options: Any) -> Gateway:
             port, admin = free_port(), free_port()
-            names = ("directory", "grades", "feed", "portal")
+            names = ("directory", "grades", "feed", "notify", "portal")
             given = {
                 "database_url": database_url, "kafka": kafka.bootstrap, "token_private_key": private_key,
                 "cursor_secret": SECRET, "services": dict.fromkeys(names, services.url), "port": port,

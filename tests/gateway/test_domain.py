@@ -17,6 +17,8 @@ from services.gateway.stream.tail import RepeatGuard
         ("/", "portal"),
         ("/v2/me", "portal"),
         ("/v1/me", "directory"),
+        ("/v1/me/notifications", "notify"),
+        ("/v1/me/messages", "notify"),
         ("/v1/pupils/1/grades", "grades"),
         ("/v1/pupils/1/averages", "grades"),
         ("/v1/pupils/1/guardians/2", "directory"),

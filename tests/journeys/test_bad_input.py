@@ -74,6 +74,10 @@ def bodies(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
             "marks": [{"pupil": sandbox.pupil, "score": 12, "comment": "Bien"}], "reason": "Parce que",
         },
         "delete /v1/assessments/{id}/marks/{pupil}": {"reason": "Parce que"},
+        "put /v1/me/notifications": {
+            "language": "fr", "email": {"enabled": True},
+            "categories": {"grades": True, "absences": True, "homework": True, "news": True},
+        },
     }  # fmt: skip
 
 
@@ -157,6 +161,7 @@ OPERATIONS = (
     "put /v1/groups/{id}/teachers/{person}", "post /v1/people", "patch /v1/people/{id}",
     "put /v1/people/{id}/roles/{uai}/{role}", "put /v1/pupils/{id}/guardians/{person}", "post /v1/assessments",
     "patch /v1/assessments/{id}", "post /v1/assessments/{id}/marks", "delete /v1/assessments/{id}/marks/{pupil}",
+    "put /v1/me/notifications",
 )  # fmt: skip
 
 

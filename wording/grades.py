@@ -1,4 +1,4 @@
-"""The words families read, French first and English beside it, for each fact. Pure."""
+"""The words of a grade, French first and English beside it: for a page, a stream, a message. Pure."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What the notify service does: queue what is to be told, send it while it may be, answer what was sent."""

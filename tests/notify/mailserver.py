@@ -1,0 +1,96 @@
+"""A real SMTP server in the test's own loop, which can refuse, hang or hang up, by recipient."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import SMTP as POLICY
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+
+ACCEPT, HANG, HANG_UP, LAST_WORD = "250 accepted", "hang", "hang up", "250 and hang up"
+"""What is done with a message; other texts are answered as they are. `HANG_UP` accepts and closes without a word,
+`LAST_WORD` closes after the answer."""
+
+
+@dataclass
+class MailServer:
+    """What was accepted, in order, and how recipients are treated."""
+
+    port: int = 0
+    accepted: list[EmailMessage] = field(default_factory=list)
+    behaviour: dict[str, list[str]] = field(default_factory=dict)
+    """By recipient: what is done with the next messages, one after another; then they are accepted."""
+    connections: int = 0
+    most_connections: int = 0
+    on_accepted: Callable[[EmailMessage], None] = lambda _message: None
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def to(self, address: str) -> list[EmailMessage]:
+        """What was accepted for a recipient."""
+        return [one for one in self.accepted if one["To"] == address]
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+        """Wait until what was accepted is as wanted."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self.arrived.clear()
+                await self.arrived.wait()
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        """Do what was said of the recipient."""
+        (recipient,) = envelope.rcpt_tos
+        todo = self.behaviour.get(recipient) or [ACCEPT]
+        what = todo.pop(0)
+        if what == HANG:
+            await asyncio.sleep(60)
+        if what not in (ACCEPT, HANG_UP, LAST_WORD):
+            return what
+        message = email.message_from_bytes(envelope.content, policy=POLICY)
+        assert isinstance(message, EmailMessage)
+        self.accepted.append(message)
+        self.arrived.set()
+        self.on_accepted(message)
+        if what == HANG_UP:
+            server.transport.abort()
+        if what == LAST_WORD:
+            asyncio.get_running_loop().call_later(0.01, server.transport.close)
+        return ACCEPT
+
+
+@asynccontextmanager
+async def mail_server() -> AsyncIterator[MailServer]:
+    """A server on a free port of the loopback."""
+    found = MailServer()
+    protocols: list[SMTP] = []
+
+    class Counted(SMTP):
+        def connection_made(self, transport: Any) -> None:
+            found.connections += 1
+            found.most_connections = max(found.most_connections, found.connections)
+            super().connection_made(transport)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            found.connections -= 1
+            super().connection_lost(error)
+
+    def protocol() -> SMTP:
+        made = Counted(found, hostname="mail.test", loop=asyncio.get_running_loop())
+        protocols.append(made)
+        return made
+
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    found.port = server.sockets[0].getsockname()[1]
+    try:
+        yield found
+    finally:
+        server.close()
+        for one in protocols:
+            if isinstance(one.transport, asyncio.Transport):
+                one.transport.abort()
+        await asyncio.sleep(0)
