@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from contracts.directory import RoleName
-from contracts.feed import Category, ItemPut, Text
+from contracts.feed import Category, Coded, ItemPut, Text
 from services.portal.client import FeedPage, FeedQuery, HeldRole, Me
 from services.portal.words import Words
 
@@ -21,12 +20,6 @@ ZONE = ZoneInfo("Europe/Paris")
 """The schools' zone: a day is a day there, wherever the reader is."""
 TONES = 5
 """How many colours tell children apart."""
-
-# The browser reads the same patterns (they go with the page), so both sides split a title alike.
-_NUMBER = r"([0-9]{1,4}(?:[.,][0-9]{1,3})?)"
-SCORE_AT_END = rf"^(.{{1,150}}?)[\s:·–—-]+{_NUMBER}\s?/\s?{_NUMBER}$"
-SCORE_AT_START = rf"^{_NUMBER}\s?/\s?{_NUMBER}(?:[\s:·,.–—-]+([^\s].*))?$"
-_AT_END, _AT_START = re.compile(SCORE_AT_END), re.compile(SCORE_AT_START)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +133,7 @@ def days(items: Sequence[ItemPut], me: Me, words: Words, now: datetime) -> tuple
 def item_view(item: ItemPut, me: Me, words: Words, now: datetime) -> ItemView:
     """One item in the visitor's language."""
     about, tone = _about(item, me)
-    title, summary, score, out_of = split_score(item.category, said(item.title, words), said(item.summary, words))
+    title, score, out_of = titled(item, words)
     return ItemView(
         id=str(item.id),
         category=item.category.value,
@@ -150,7 +143,7 @@ def item_view(item: ItemPut, me: Me, words: Words, now: datetime) -> ItemView:
         updated=item.updated_at.isoformat(),
         time=moment(item.published_at, words, now, within_day=True),
         title=title,
-        summary=summary,
+        summary=said(item.summary, words),
         about=about,
         tone=tone,
         score=score,
@@ -164,15 +157,19 @@ def said(text: Text, words: Words) -> str:
     return text.en if words.lang == "en" else text.fr
 
 
-def split_score(category: Category, title: str, summary: str) -> tuple[str, str, str, str]:
-    """Title, summary, score, out of: a score that ends the title or begins the summary is shown large instead."""
-    if category is not Category.GRADES:
-        return title, summary, "", ""
-    if found := _AT_END.match(title):
-        return found[1], summary, found[2], found[3]
-    if found := _AT_START.match(summary):
-        return title, found[3] or "", found[1], found[2]
-    return title, summary, "", ""
+def titled(item: ItemPut, words: Words) -> tuple[str, str, str]:
+    """Title, figure, out of: a figure is shown large beside what it is of; out of nothing where it is a word."""
+    figure = item.figure
+    if figure is None or (isinstance(figure, Coded) and figure.code not in words.codes):
+        return said(item.title, words), "", ""
+    if isinstance(figure, Coded):
+        return figure.label, words.codes[figure.code], ""
+    return figure.label, number(figure.value, words), number(figure.out_of, words)
+
+
+def number(digits: str, words: Words) -> str:
+    """Plain digits as read in the language of the page: 14,5 in French."""
+    return digits.replace(".", words.decimal_point)
 
 
 def day_title(day: date, words: Words, now: datetime) -> str:
@@ -319,6 +316,7 @@ _LIVE_WORDS = (
     "yesterday_at",
     "on_day_at",
     "out_of",
+    "decimal_point",
     "live",
     "waiting",
     "offline",
@@ -343,8 +341,7 @@ def _config(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetim
             "children": {str(c.id): {"name": c.given_name, "tone": tones[c.id]} for c in me.children},
             "schools": _schools(me),
             "kinds": {one.value: words.kind[one] for one in Category},
-            "scoreAtEnd": SCORE_AT_END,
-            "scoreAtStart": SCORE_AT_START,
+            "codes": dict(words.codes),
             "words": {name: getattr(words, name) for name in _LIVE_WORDS},
         },
         ensure_ascii=False,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contracts.directory import RoleName
 from contracts.feed import Category
+from contracts.grades import GradeCode
 
 DEFAULT = "fr"
 
@@ -67,6 +68,8 @@ class Words:
 
     correction: str
     out_of: str
+    decimal_point: str
+    codes: Mapping[str, str]
     older: str
     newest: str
     reading_older: str
@@ -176,6 +179,16 @@ FR = Words(
     on_day_at="le {day} {month} à {clock}",
     correction="Correction",
     out_of="sur {out_of}",
+    decimal_point=",",
+    codes={
+        GradeCode.ABSENT: "Absent",
+        GradeCode.ABSENT_ZERO: "Absent, compté 0",
+        GradeCode.EXEMPTED: "Dispensé",
+        GradeCode.NOT_GRADED: "Non noté",
+        GradeCode.NOT_HANDED_IN: "Non rendu",
+        GradeCode.NOT_HANDED_IN_ZERO: "Non rendu, compté 0",
+        GradeCode.UNFIT: "Inapte",
+    },
     older="Plus ancien",
     newest="Revenir au plus récent",
     reading_older="Vous lisez des nouvelles plus anciennes.",
@@ -282,6 +295,16 @@ EN = Words(
     on_day_at="{day} {month} at {clock}",
     correction="Correction",
     out_of="out of {out_of}",
+    decimal_point=".",
+    codes={
+        GradeCode.ABSENT: "Absent",
+        GradeCode.ABSENT_ZERO: "Absent, counts as 0",
+        GradeCode.EXEMPTED: "Exempted",
+        GradeCode.NOT_GRADED: "Not graded",
+        GradeCode.NOT_HANDED_IN: "Not handed in",
+        GradeCode.NOT_HANDED_IN_ZERO: "Not handed in, counts as 0",
+        GradeCode.UNFIT: "Unfit",
+    },
     older="Older",
     newest="Back to the latest",
     reading_older="You are reading older news.",
