@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from contracts.feed import Category
 
@@ -81,10 +81,8 @@ class SubjectAverage(BaseModel):
 
     subject: Subject
     average: str | None
-    class_: ClassFigures | None
+    figures: Annotated[ClassFigures | None, Field(validation_alias="class")]
     evolution: Sequence[Reached] = ()
-
-    model_config = {"alias_generator": lambda name: name.removesuffix("_")}
 
 
 class TermAverages(BaseModel):

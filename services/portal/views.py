@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -99,14 +99,14 @@ class HomeView:
 def home(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetime) -> HomeView:
     """The home page of a visitor: a family's, a pupil's own, a member of staff's, or of someone without any right."""
     staff = _staff_roles(me)
-    no_right = not me.children and not staff and not _is_pupil(me)
+    no_right = not me.children and not staff and not is_pupil(me)
     return HomeView(
         title=_title(me, words),
         greeting=words.hello.format(name=me.person.given_name) if me.person else words.brand,
         lead=words.staff_lead if staff and not me.children else "",
         roles=tuple(words.role_at.format(role=words.roles[r.name], school=r.school_name) for r in staff),
         everyone=_everyone(me, query, words),
-        children=_children(me, query),
+        children=children(me, query.child, lambda child: _href(child, query.category)),
         categories=_categories(query, words),
         days=days(page.items, me, words, now),
         blank=_BLANK,
@@ -119,6 +119,17 @@ def home(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetime) 
         stream=f"preau-{me.person.id}" if me.person else "",
         config=_config(me, page, query, words, now),
     )
+
+
+def navigation(me: Me, current: str, words: Words, child: UUID | None = None) -> tuple[LinkView, ...]:
+    """The portal's pages: news, grades for who reads some, and what one is told of."""
+    if me.person is None:
+        return ()
+    chosen = urlencode({"enfant": child}) if child else ""
+    pages = [("news", words.news_page, "/"), ("notifications", words.notifications_page, "/notifications")]
+    if me.children or is_pupil(me):
+        pages.insert(1, ("grades", words.grades_page, f"/notes?{chosen}" if chosen else "/notes"))
+    return tuple(LinkView(name, label, href, name == current) for name, label, href in pages)
 
 
 def days(items: Sequence[ItemPut], me: Me, words: Words, now: datetime) -> tuple[DayView, ...]:
@@ -181,7 +192,7 @@ def day_title(day: date, words: Words, now: datetime) -> str:
         return words.yesterday
     pattern = words.day if day.year == today.year else words.day_and_year
     weekday = words.weekdays[day.weekday()]
-    text = pattern.format(weekday=weekday, day=_day_of_month(day, words), month=_month(day, words), year=day.year)
+    text = pattern.format(weekday=weekday, day=day_of_month(day, words), month=_month(day, words), year=day.year)
     return text[0].upper() + text[1:]
 
 
@@ -198,9 +209,7 @@ def moment(at: datetime, words: Words, now: datetime, *, within_day: bool = Fals
         return clock
     if local.date() == today - timedelta(days=1):
         return words.yesterday_at.format(clock=clock)
-    return words.on_day_at.format(
-        day=_day_of_month(local.date(), words), month=_month(local.date(), words), clock=clock
-    )
+    return words.on_day_at.format(day=day_of_month(local.date(), words), month=_month(local.date(), words), clock=clock)
 
 
 _BLANK = ItemView(
@@ -221,7 +230,8 @@ _BLANK = ItemView(
 )
 
 
-def _day_of_month(day: date, words: Words) -> str:
+def day_of_month(day: date, words: Words) -> str:
+    """The day within its month as it is said: 1er, 2, 3."""
     return words.first_of_month if day.day == 1 else str(day.day)
 
 
@@ -233,7 +243,8 @@ def _staff_roles(me: Me) -> list[HeldRole]:
     return [role for role in me.roles if role.name not in (RoleName.PUPIL, RoleName.GUARDIAN)]
 
 
-def _is_pupil(me: Me) -> bool:
+def is_pupil(me: Me) -> bool:
+    """Whether the visitor is a pupil somewhere."""
     return any(role.name is RoleName.PUPIL for role in me.roles)
 
 
@@ -242,19 +253,20 @@ def _title(me: Me, words: Words) -> str:
         return words.family_title
     if _staff_roles(me):
         return words.staff_title
-    return words.own_title if _is_pupil(me) else words.family_title
+    return words.own_title if is_pupil(me) else words.family_title
 
 
-def _tones(me: Me) -> dict[UUID, str]:
+def tones(me: Me) -> dict[UUID, str]:
+    """The colour of each child, the same on every page."""
     return {child.id: str(place % TONES) for place, child in enumerate(me.children)}
 
 
 def _about(item: ItemPut, me: Me) -> tuple[str, str]:
     """Whom the item is about, in a word: the child, or the school where there are several."""
     kind, _, what = item.scope.partition("/")
-    tones = _tones(me)
+    by_child = tones(me)
     if kind == "pupils":
-        names = {str(child.id): (child.given_name, tones[child.id]) for child in me.children}
+        names = {str(child.id): (child.given_name, by_child[child.id]) for child in me.children}
         return names.get(what, ("", ""))
     return _schools(me).get(item.uai, ""), ""
 
@@ -276,8 +288,9 @@ def _everyone(me: Me, query: FeedQuery, words: Words) -> LinkView | None:
     return LinkView("", words.all_children, _href(None, query.category), query.child is None)
 
 
-def _children(me: Me, query: FeedQuery) -> tuple[ChildView, ...]:
-    tones, one = _tones(me), len(me.children) == 1
+def children(me: Me, chosen: UUID | None, href: Callable[[UUID], str]) -> tuple[ChildView, ...]:
+    """The visitor's children, each with its link; an only child is always the chosen one."""
+    by_child, one = tones(me), len(me.children) == 1
     several = len({child.uai for child in me.children}) > 1
     return tuple(
         ChildView(
@@ -285,9 +298,9 @@ def _children(me: Me, query: FeedQuery) -> tuple[ChildView, ...]:
             name=child.given_name,
             detail=" · ".join(part for part in (child.class_name, child.school_name if one or several else "") if part),
             initial=child.given_name[:1].upper(),
-            tone=tones[child.id],
-            href=_href(child.id, query.category),
-            current=one or child.id == query.child,
+            tone=by_child[child.id],
+            href=href(child.id),
+            current=one or child.id == chosen,
         )
         for child in me.children
     )
@@ -328,7 +341,7 @@ _LIVE_WORDS = (
 
 def _config(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetime) -> str:
     """What the live part of the page must know to render an item as `item_view` does."""
-    tones = _tones(me)
+    by_child = tones(me)
     return json.dumps(
         {
             "lang": words.lang,
@@ -338,7 +351,7 @@ def _config(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetim
             "history": query.before is not None,
             "child": str(query.child) if query.child else None,
             "category": query.category,
-            "children": {str(c.id): {"name": c.given_name, "tone": tones[c.id]} for c in me.children},
+            "children": {str(c.id): {"name": c.given_name, "tone": by_child[c.id]} for c in me.children},
             "schools": _schools(me),
             "kinds": {one.value: words.kind[one] for one in Category},
             "codes": dict(words.codes),

@@ -107,7 +107,6 @@ class Words:
     grades_of: str
     own_grades: str
     term_switch: str
-    numbered_term: str
     general_average: str
     average: str
     no_average: str
@@ -274,7 +273,6 @@ FR = Words(
     grades_of="Notes de {name}",
     own_grades="Mes notes",
     term_switch="Périodes",
-    numbered_term="Période {number}",
     general_average="Moyenne générale",
     average="Moyenne",
     no_average="Pas de moyenne",
@@ -308,7 +306,7 @@ FR = Words(
     said="«\u202f{text}\u202f»",
     no_grades_title="Pas encore de note",
     no_grades="Les notes de cette période s’afficheront ici dès leur publication.",
-    no_term="L’année scolaire n’a pas encore commencé.",
+    no_term="Aucune période à afficher pour le moment.",
     changed="Les notes ont changé.",
     refresh="Actualiser",
     refreshed="Notes à jour.",
@@ -459,7 +457,6 @@ EN = Words(
     grades_of="{name}’s grades",
     own_grades="My grades",
     term_switch="Terms",
-    numbered_term="Term {number}",
     general_average="Overall average",
     average="Average",
     no_average="No average",
@@ -480,7 +477,7 @@ EN = Words(
     said="“{text}”",
     no_grades_title="No grades yet",
     no_grades="The grades of this term will appear here as soon as they are published.",
-    no_term="The school year has not begun yet.",
+    no_term="No term to show for now.",
     changed="Grades have changed.",
     refresh="Refresh",
     refreshed="Grades are up to date.",

@@ -12,7 +12,7 @@ from contracts.envelope import Audience
 from contracts.feed import Category, Coded, ItemPut, Score, Text
 from contracts.grades import GradeCode
 from services.portal import views
-from services.portal.api import safe_next
+from services.portal.api.parts import safe_next
 from services.portal.client import FeedPage, FeedQuery, Me
 from services.portal.words import EN, FR, LANGUAGES, Words, choose
 
@@ -200,7 +200,7 @@ def test_every_language_says_the_same_things_with_the_same_values() -> None:
         assert name in ("day", "on_day_at") or len(values) == 1, name
 
 
-@pytest.mark.parametrize("wanted", ["/", "/?enfant=1&rubrique=grades"])
+@pytest.mark.parametrize("wanted", ["/", "/?enfant=1&rubrique=grades", "/notes?enfant=1", "/notifications"])
 def test_a_visitor_comes_back_to_where_they_were(wanted: str) -> None:
     assert safe_next(wanted) == wanted
 

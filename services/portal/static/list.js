@@ -1,9 +1,10 @@
 // The list of items in the page: fills the server's own templates by text alone, so that markup in a text stays text.
 
+import { page } from "./snapshot.js";
+
 const MOST_SHOWN = 300;
 const MOST_REMEMBERED = 500;
 const FRESH_FOR = 8000;
-const RELOAD_WITHIN = 10_000;
 
 export class List {
   #announcer;
@@ -249,19 +250,6 @@ export class List {
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     return this.config.cursor;
   }
-}
-
-// A page of the portal as a document whose scripts do not run, or null.
-function page(address) {
-  return new Promise((resolve) => {
-    const request = new XMLHttpRequest();
-    request.open("GET", address);
-    request.responseType = "document";
-    request.timeout = RELOAD_WITHIN;
-    request.onload = () => resolve(request.status === 200 ? request.responseXML : null);
-    request.onerror = request.ontimeout = request.onabort = () => resolve(null);
-    request.send();
-  });
 }
 
 // The order of the feed: latest publication first, then by id.
