@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from services.portal import gradebook, views
-from services.portal.answers import Averages, Grade, School, Term
+from services.portal.answers import Averages, Grade, Term
 from services.portal.api.parts import both, public, see, sign_in_first, visitor
-from services.portal.client import FeedQuery, Me, NotSignedIn, PublicApi, Refused, Visitor
+from services.portal.client import FeedQuery, NotSignedIn, PublicApi, Refused, Visitor
 from services.portal.gradebook import Pupil
 from services.portal.pages import language, page
 
