@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import shutil
@@ -15,6 +16,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from bench.schools import SUBJECTS
@@ -27,7 +29,8 @@ IMAGES = CHECKOUT / "docs" / "images"
 _PHONE = {"width": 390, "height": 844}
 _LEVELS = {"FRANC": 13, "MATHS": 14, "HIGEO": 12, "ANGL1": 16, "SVT": 13, "EPS": 15, "A-PLA": 14}
 """The subjects that get marks, and about where the pupil stands in each."""
-_TITLES = ("Interrogation", "Contrôle", "Devoir maison", "Évaluation de fin de chapitre")
+_TITLES = ("Interrogation", "Contrôle", "Devoir maison", "Évaluation de chapitre", "Contrôle commun")
+_COLOURS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,36 @@ class Api:
         return Api(self.url, self.call("POST", "/v1/tokens", body)["token"])
 
 
+@dataclass(frozen=True, slots=True)
+class Test:
+    """An assessment to be held: the place it has among those of its subject, and about what the pupil gets."""
+
+    day: date
+    place: int
+    level: int
+    teacher: Api
+    group: str
+    pupil: str
+
+
 def fill(operator: Api) -> None:
-    """A term of marks for the class of the demo pupil, the latest of them today."""
+    """A term of marks for the demo pupil's class and a few for her brother's, day after day until today."""
     dice = random.Random(demo_school.UAI)
-    pupil = str(demo_school.PUPIL.id)
+    tests = []
     for code, level in _LEVELS.items():
         teacher = operator.become(_account(operator, code))
-        groups = teacher.call("GET", f"/v1/schools/{demo_school.UAI}/groups?teacher=me")["groups"]
-        named = f"{demo_school.CLASSES[0]} {SUBJECTS[code]}"
-        group = next(one for one in groups if one["name"] == named)
-        _subject(teacher, group["id"], pupil, level, dice)
+        first, last = _term(teacher)
+        for child, class_, places in ((demo_school.PUPIL, "6e1", range(5)), (demo_school.BROTHER, "4e2", range(4, 5))):
+            group = _group(teacher, f"{class_} {SUBJECTS[code]}")
+            days = ((place, first + (last - first) * (place + dice.random()) / 5) for place in places)
+            tests += [Test(day, place, level, teacher, group, str(child.id)) for place, day in days]
+    for test in sorted(tests, key=lambda one: one.day):
+        _mark(test, dice)
+
+
+def _group(teacher: Api, name: str) -> str:
+    groups = teacher.call("GET", f"/v1/schools/{demo_school.UAI}/groups?teacher=me")["groups"]
+    return next(str(one["id"]) for one in groups if one["name"] == name)
 
 
 def _account(operator: Api, code: str) -> str:
@@ -74,29 +97,18 @@ def _account(operator: Api, code: str) -> str:
     return login
 
 
-def _subject(teacher: Api, group: str, pupil: str, level: int, dice: random.Random) -> None:
-    pupils = [one["id"] for one in teacher.call("GET", f"/v1/groups/{group}")["pupils"]]
-    first, last = _term(teacher)
-    for place in range(5):
-        day = first + (last - first) * (place + dice.random()) / 5
-        made = teacher.call(
-            "POST",
-            "/v1/assessments",
-            {
-                "group": group,
-                "title": f"{_TITLES[place % len(_TITLES)]} n° {place + 1}",
-                "held_on": str(day),
-                "coefficient": 1 + place % 2,
-            },
-        )
-        teacher.call("POST", f"/v1/assessments/{made['id']}/publication")
-        marks: list[dict[str, Any]] = [{"pupil": one, "score": _score(dice, 12)} for one in pupils if one != pupil]
-        own = {"pupil": pupil, "score": _score(dice, level + place / 3)}
-        if place == 1 and level == 13:
-            own = {"pupil": pupil, "code": "absent"}
-        if place == 4:
-            own["comment"] = "De réels progrès, continuez !"
-        teacher.call("POST", f"/v1/assessments/{made['id']}/marks", {"marks": [*marks, own]})
+def _mark(test: Test, dice: random.Random) -> None:
+    body = {"group": test.group, "title": _TITLES[test.place], "held_on": str(test.day)}
+    made = test.teacher.call("POST", "/v1/assessments", {**body, "coefficient": 1 + test.place % 2})
+    test.teacher.call("POST", f"/v1/assessments/{made['id']}/publication")
+    pupils = [one["id"] for one in test.teacher.call("GET", f"/v1/groups/{test.group}")["pupils"]]
+    marks: list[dict[str, Any]] = [{"pupil": one, "score": _score(dice, 12)} for one in pupils if one != test.pupil]
+    own = {"pupil": test.pupil, "score": _score(dice, test.level + test.place / 3)}
+    if test.place == 1 and test.level == 13:
+        own = {"pupil": test.pupil, "code": "absent"}
+    if test.place == 4 and test.level > 13:
+        own["comment"] = "De réels progrès, continuez\u202f!"
+    test.teacher.call("POST", f"/v1/assessments/{made['id']}/marks", {"marks": [*marks, own]})
 
 
 def _score(dice: random.Random, level: float) -> str:
@@ -130,7 +142,9 @@ def shoot(url: str, folder: Path) -> None:
 
 def _shot(page: Page, path: Path) -> None:
     page.locator('#state[data-state="live"]').wait_for()
-    page.screenshot(path=path)
+    # In few colours a picture weighs a third, and nobody sees it.
+    with Image.open(io.BytesIO(page.screenshot())) as picture:
+        picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main() -> None:
