@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, Field
 
-from contracts.directory import Uai
+from contracts.directory import Name, Uai
 from contracts.envelope import Audience, Contract, Event
 
 TOPIC = "feed"
@@ -21,6 +21,9 @@ SOURCE = "/feed"
 
 Scope = Annotated[str, Field(pattern=r"^(pupils|groups|schools)/[0-9A-Za-z-]{1,64}$")]
 """Whom an item is about: `pupils/<id>`, `groups/<id>` or `schools/<uai>`."""
+
+Digits = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,3})?$")]
+"""A number from 0 to 9999 with at most three places."""
 
 _ITEMS = UUID("6a1f6c6e-3d0f-5c3f-9d58-0c8f2f4f7f10")
 
@@ -39,6 +42,24 @@ class Text(Contract):
 
     fr: Annotated[str, Field(max_length=4000)]
     en: Annotated[str, Field(max_length=4000)]
+
+
+class Score(Contract):
+    """A figure that is a number: in plain digits with a point, exact."""
+
+    label: Name
+    """What the figure is of, to be shown beside it: the subject."""
+    value: Digits
+    out_of: Digits
+
+
+class Coded(Contract):
+    """A figure that is none: why there is no score, or why it counts as 0."""
+
+    label: Name
+    """What there might have been a figure of: the subject."""
+    code: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+    """For grades one of `contracts.grades.GradeCode`; who does not know a code shows the title."""
 
 
 class ItemPut(Event):
@@ -60,6 +81,8 @@ class ItemPut(Event):
     corrected: bool = False
     href: Annotated[str, Field(max_length=300)] | None = None
     """Path of the public API where the whole of it is read."""
+    figure: Score | Coded | None = None
+    """What the title says in figures, for who shows it apart: label and figure then stand for the title."""
 
 
 class ItemRemoved(Event):

@@ -20,9 +20,14 @@ _CODES: dict[GradeCode, tuple[str, str]] = {
 }
 
 
+def digits(value: Decimal) -> str:
+    """A number in plain digits, without zeros that say nothing: 14.50 is 14.5."""
+    return format(value.normalize(), "f")
+
+
 def number(value: Decimal, language: str) -> str:
     """A number as read in a language: 14,5 in French, 14.5 in English."""
-    plain = format(value.normalize(), "f")
+    plain = digits(value)
     return plain.replace(".", ",") if language == "fr" else plain
 
 

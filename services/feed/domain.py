@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contracts.envelope import Envelope, Event
-from contracts.feed import Category, ItemPut, ItemRemoved, item_id, pupil_scope
-from contracts.grades import GradeCorrected, GradePublished, GradeWithdrawn, Mark
+from contracts.feed import Category, Coded, ItemPut, ItemRemoved, Score, item_id, pupil_scope
+from contracts.grades import AssessmentRef, GradeCorrected, GradePublished, GradeWithdrawn, Mark
 from wording import grades as wording
 
 CONSUMED: dict[str, type[GradePublished] | type[GradeCorrected] | type[GradeWithdrawn]] = {
@@ -50,4 +50,13 @@ def _put(fact: GradePublished | GradeCorrected, mark: Mark, correction: GradeCor
         updated_at=fact.at,
         corrected=correction is not None,
         href=f"/v1/pupils/{fact.pupil}/grades",
+        figure=_figure(fact.assessment, mark),
     )
+
+
+def _figure(assessment: AssessmentRef, mark: Mark) -> Score | Coded:
+    label = assessment.subject.label
+    if mark.code is not None:
+        return Coded(label=label, code=mark.code.value)
+    assert mark.score is not None
+    return Score(label=label, value=wording.digits(mark.score), out_of=wording.digits(assessment.out_of))

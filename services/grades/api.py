@@ -143,21 +143,26 @@ async def read_history(id: UUID, pupil: UUID, by: By, database: Db) -> dict[str,
 
 
 @router.get("/pupils/{id}/grades", operation_id="listGrades")
-async def list_grades(id: UUID, by: By, database: Db, before: UUID | None = None, limit: Limit = 50) -> dict[str, Any]:
-    """A pupil's grades as the reader may see them at this moment, latest first; `audience` says as whom."""
+async def list_grades(
+    id: UUID, by: By, database: Db, term: UUID | None = None, before: UUID | None = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """A pupil's grades, of one term or all, as the reader may see them now, latest first; `audience` says as whom."""
     async with database.transaction() as connection:
         audience = await usecases.audience_of(connection, by, id)
         if audience == "staff":
-            rows = await store.standing_grades(connection, id, before, limit)
+            rows = await store.standing_grades(connection, id, before, limit, term)
         else:
-            rows = await store.seen_grades(connection, id, audience, before, limit)
+            rows = await store.seen_grades(connection, id, audience, before, limit, term)
     following = str(rows[-1]["id"]) if len(rows) == limit else None
     return {"audience": audience, "grades": [grade_out(row) for row in rows], "next": following}
 
 
 @router.get("/pupils/{id}/averages", operation_id="readAverages")
 async def read_averages(id: UUID, by: By, database: Db, school_year: Year = None) -> dict[str, Any]:
-    """A pupil's averages of a school year (without one, the latest), made of what the reader sees at this moment."""
+    """A pupil's averages of a school year (without one, the latest), made of what the reader sees at this moment.
+
+    `evolution` says what each came to after the marks of each day, by the day on which they were held.
+    """
     async with database.transaction() as connection:
         audience, terms = await usecases.averages(connection, by, id, school_year)
     return {"audience": audience, "terms": averages_out(terms)}

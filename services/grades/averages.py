@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -23,6 +25,7 @@ class Assessed:
     """An assessment with the marks of it that the reader may see, by pupil."""
 
     term: UUID
+    held_on: date
     subject_code: str
     subject_label: str
     out_of: Decimal
@@ -52,22 +55,35 @@ class ClassFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """The average of all marks up to and with those of a day."""
+
+    on: date
+    average: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectAverage:
-    """A pupil's average in a subject (None where nothing counts), from how many grades, and the class's figures."""
+    """A pupil's average in a subject (None where nothing counts), from how many grades, and the class's figures.
+
+    `evolution` has the days on which a mark that counts was held, from the first with an average on.
+    """
 
     code: str
     label: str
     average: Decimal | None
     figures: ClassFigures | None
     grades: int
+    evolution: Sequence[Reached]
 
 
 @dataclass(frozen=True, slots=True)
 class TermAverages:
-    """A pupil's averages of a term: over all subjects, and of each by its code."""
+    """A pupil's averages of a term: over all subjects with its evolution, and of each subject by its code."""
 
     term: UUID
     general: Decimal | None
+    evolution: Sequence[Reached]
     subjects: Sequence[SubjectAverage]
 
 
@@ -85,6 +101,7 @@ def by_term(pupil: UUID, assessed: Iterable[Assessed]) -> list[TermAverages]:
 def _term(pupil: UUID, term: UUID, subjects: Mapping[str, Sequence[Assessed]]) -> TermAverages:
     exact: list[Fraction] = []
     found: list[SubjectAverage] = []
+    courses: list[list[tuple[date, Fraction]]] = []
     for code, assessed in sorted(subjects.items()):
         averages = _class(assessed)
         own = averages.get(pupil)
@@ -92,10 +109,43 @@ def _term(pupil: UUID, term: UUID, subjects: Mapping[str, Sequence[Assessed]]) -
             exact.append(own)
         grades = sum(pupil in one.marks for one in assessed)
         average = None if own is None else rounded(own)
-        found.append(
-            SubjectAverage(code, assessed[-1].subject_label, average, class_figures(averages.values()), grades)
-        )
-    return TermAverages(term, rounded(mean(exact)) if exact else None, found)
+        courses.append(list(_course(pupil, assessed)))
+        figures = class_figures(averages.values())
+        found.append(SubjectAverage(code, assessed[-1].subject_label, average, figures, grades, _shown(courses[-1])))
+    return TermAverages(term, rounded(mean(exact)) if exact else None, _shown(_general(courses)), found)
+
+
+def _shown(course: Iterable[tuple[date, Fraction]]) -> list[Reached]:
+    return [Reached(on, rounded(average)) for on, average in course]
+
+
+def _course(pupil: UUID, assessed: Iterable[Assessed]) -> Iterator[tuple[date, Fraction]]:
+    """A pupil's average in a subject after each day on which a mark that counts was held."""
+    days: dict[date, list[Weighed]] = {}
+    for one in assessed:
+        score = score_of(one.marks[pupil]) if pupil in one.marks else None
+        if score is not None:
+            points = Fraction(score) * _FULL / Fraction(one.out_of)
+            days.setdefault(one.held_on, []).append(Weighed(points, Fraction(one.coefficient), one.optional, one.bonus))
+    standing = Standing()
+    for on, marks in sorted(days.items()):
+        for mark in marks:
+            standing.add(mark)
+        average = standing.average()
+        if average is not None:
+            yield on, average
+
+
+def _general(courses: Iterable[Sequence[tuple[date, Fraction]]]) -> Iterator[tuple[date, Fraction]]:
+    """The mean over subjects after each day on which the average of one of them is known anew."""
+    days: dict[date, dict[int, Fraction]] = {}
+    for subject, course in enumerate(courses):
+        for on, average in course:
+            days.setdefault(on, {})[subject] = average
+    known: dict[int, Fraction] = {}
+    for on, averages in sorted(days.items()):
+        known |= averages
+        yield on, mean(list(known.values()))
 
 
 def _class(assessed: Iterable[Assessed]) -> dict[UUID, Fraction]:
@@ -128,17 +178,51 @@ def subject_average(marks: Sequence[Weighed]) -> Fraction | None:
     """
     bearing = [mark for mark in marks if not (mark.bonus or mark.optional)]
     total = _sum([mark.points * mark.coefficient for mark in bearing])
-    weight = _sum([mark.coefficient for mark in bearing])
+    total += sum(_above_half(mark) for mark in marks if mark.bonus)
+    optional = [mark for mark in marks if mark.optional and not mark.bonus]
+    return _raised(total, _sum([mark.coefficient for mark in bearing]), sorted(optional, key=_best_first))
+
+
+class Standing:
+    """A pupil's average in a subject as marks come in one by one; the same as `subject_average` of them all."""
+
+    def __init__(self) -> None:
+        self._total = self._weight = Fraction(0)
+        self._optional: list[Weighed] = []
+
+    def add(self, mark: Weighed) -> None:
+        """Count one more mark."""
+        if mark.bonus:
+            self._total += _above_half(mark)
+        elif mark.optional:
+            insort(self._optional, mark, key=_best_first)
+        else:
+            self._total += mark.points * mark.coefficient
+            self._weight += mark.coefficient
+
+    def average(self) -> Fraction | None:
+        """The average of what has come in."""
+        return _raised(self._total, self._weight, self._optional)
+
+
+def _raised(total: Fraction, weight: Fraction, optional: Iterable[Weighed]) -> Fraction | None:
+    """The average of points times coefficients over coefficients, raised by optional marks, the best one first."""
     if not weight:
         return None
-    total += sum(max(mark.points - _FULL / 2, Fraction(0)) * mark.coefficient for mark in marks if mark.bonus)
-    optional = (mark for mark in marks if mark.optional and not mark.bonus)
-    for mark in sorted(optional, key=lambda mark: mark.points, reverse=True):
+    for mark in optional:
         if mark.points * weight <= total:
             break
         total += mark.points * mark.coefficient
         weight += mark.coefficient
     return min(total / weight, _FULL)
+
+
+def _above_half(mark: Weighed) -> Fraction:
+    return max(mark.points - _FULL / 2, Fraction(0)) * mark.coefficient
+
+
+def _best_first(mark: Weighed) -> Fraction:
+    return -mark.points
 
 
 def class_figures(averages: Iterable[Fraction]) -> ClassFigures | None:

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from chassis.http import CleanText
 from contracts.grades import GradeCode
-from services.grades.averages import ClassFigures, TermAverages
+from services.grades.averages import ClassFigures, Reached, TermAverages
 from services.grades.domain import MOST_MARKS, Mark
 from services.grades.store import AUDIENCES, Assessment
 
@@ -187,12 +187,14 @@ def averages_out(terms: Sequence[TermAverages]) -> list[dict[str, Any]]:
         {
             "term": str(term.term),
             "general": _text(term.general),
+            "evolution": _evolution_out(term.evolution),
             "subjects": [
                 {
                     "subject": {"code": subject.code, "label": subject.label},
                     "average": _text(subject.average),
                     "class": _figures_out(subject.figures),
                     "grades": subject.grades,
+                    "evolution": _evolution_out(subject.evolution),
                 }
                 for subject in term.subjects
             ],
@@ -205,6 +207,10 @@ def _figures_out(figures: ClassFigures | None) -> dict[str, str] | None:
     if figures is None:
         return None
     return {"minimum": str(figures.minimum), "mean": str(figures.mean), "maximum": str(figures.maximum)}
+
+
+def _evolution_out(evolution: Sequence[Reached]) -> list[dict[str, str]]:
+    return [{"on": reached.on.isoformat(), "average": str(reached.average)} for reached in evolution]
 
 
 def _text(average: Decimal | None) -> str | None:

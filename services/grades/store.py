@@ -281,7 +281,7 @@ _SEEN = """
     SELECT a.id, a.uai, a.school_year, a.group_id, a.subject_code, a.subject_label, a.title, a.held_on, a.term, a.out_of,
            a.coefficient, a.optional, a.bonus, d.score, d.code, d.comment, d.first_published_at, d.updated_at
     FROM disclosures d JOIN assessments a ON a.id = d.assessment
-    WHERE d.pupil = $1 AND d.audience = $2
+    WHERE d.pupil = $1 AND d.audience = $2 AND ($5::uuid IS NULL OR a.term = $5)
       AND ($3::uuid IS NULL OR (d.first_published_at, a.id) < (
           SELECT first_published_at, assessment FROM disclosures
           WHERE assessment = $3 AND pupil = $1 AND audience = $2))
@@ -290,10 +290,10 @@ _SEEN = """
 
 
 async def seen_grades(
-    connection: Connection, pupil: UUID, audience: str, before: UUID | None, limit: int
+    connection: Connection, pupil: UUID, audience: str, before: UUID | None, limit: int, term: UUID | None = None
 ) -> list[Record]:
-    """The grades of a pupil that an audience may see at this moment, latest published first."""
-    return await connection.fetch(_SEEN, pupil, audience, before, limit)
+    """The grades of a pupil that an audience may see at this moment, of one term or all, latest published first."""
+    return await connection.fetch(_SEEN, pupil, audience, before, limit, term)
 
 
 _STANDING = """
@@ -303,13 +303,16 @@ _STANDING = """
            coalesce(a.published_at, a.created_at) AS updated_at
     FROM marks m JOIN assessments a ON a.id = m.assessment
     WHERE m.pupil = $1 AND a.withdrawn_at IS NULL AND ($2::uuid IS NULL OR a.id < $2)
+      AND ($4::uuid IS NULL OR a.term = $4)
     ORDER BY a.id DESC LIMIT $3
 """
 
 
-async def standing_grades(connection: Connection, pupil: UUID, before: UUID | None, limit: int) -> list[Record]:
+async def standing_grades(
+    connection: Connection, pupil: UUID, before: UUID | None, limit: int, term: UUID | None = None
+) -> list[Record]:
     """The marks of a pupil that stand, shown or not yet, latest assessment first: what staff may see."""
-    return await connection.fetch(_STANDING, pupil, before, limit)
+    return await connection.fetch(_STANDING, pupil, before, limit, term)
 
 
 _SEEN_OF_CLASSES = """
@@ -317,7 +320,7 @@ _SEEN_OF_CLASSES = """
         SELECT a.group_id, a.subject_code, a.term, a.school_year
         FROM disclosures d JOIN assessments a ON a.id = d.assessment WHERE d.pupil = $1 AND d.audience = $3
     )
-    SELECT a.term, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
+    SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
            array_agg(d.pupil) AS pupils, array_agg(d.score) AS scores, array_agg(d.code) AS codes
     FROM assessments a JOIN disclosures d ON d.assessment = a.id AND d.audience = $3
     WHERE (a.group_id, a.subject_code, a.term) IN (
@@ -330,7 +333,7 @@ _STANDING_OF_CLASSES = """
         SELECT a.group_id, a.subject_code, a.term, a.school_year
         FROM marks m JOIN assessments a ON a.id = m.assessment WHERE m.pupil = $1 AND a.withdrawn_at IS NULL
     )
-    SELECT a.term, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
+    SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
            array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
     FROM assessments a JOIN marks m ON m.assessment = a.id
     WHERE a.withdrawn_at IS NULL AND (a.group_id, a.subject_code, a.term) IN (

@@ -14,11 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.directory import RoleName
 from contracts.feed import ItemPut
+from services.portal.answers import Averages, Grade, GradesPage, MessagesPage, Preferences, School
 from services.portal.settings import PortalSettings
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 SESSION_COOKIE = "__Host-preau_session"
+_MOST_GRADES = 1000
 _LONGEST_ANSWER = 4 * 1024 * 1024
 _SESSION = re.compile(r"^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,4096}$")
 
@@ -33,6 +35,10 @@ class NotSignedIn(Exception):
 
 class Refused(Exception):
     """The public API refused this request of this visitor."""
+
+
+class NotThere(Refused):
+    """The public API knows nothing of this address."""
 
 
 class Throttled(Exception):
@@ -164,6 +170,41 @@ class PublicApi:
         """A page of the feed; raises `Refused` for a filter or a place the visitor may not have."""
         return _read(FeedPage, await self._call("GET", "/v1/feed", visitor, query=query.parameters()))
 
+    async def school(self, visitor: Visitor, uai: str) -> School:
+        """A school with its terms; without any for who is nothing there but reads about a child."""
+        try:
+            return _read(School, await self._call("GET", f"/v1/schools/{uai}", visitor))
+        except Refused:
+            return School()
+
+    async def averages(self, visitor: Visitor, pupil: UUID, school_year: int | None) -> Averages:
+        """A pupil's averages of a school year, the latest with grades where none is named; raises `Refused`."""
+        query = {} if school_year is None else {"school_year": str(school_year)}
+        return _read(Averages, await self._call("GET", f"/v1/pupils/{pupil}/averages", visitor, query=query))
+
+    async def grades(self, visitor: Visitor, pupil: UUID, term: UUID) -> list[Grade]:
+        """A pupil's grades of a term, latest published first, a thousand at the most; raises `Refused`."""
+        query, found = {"term": str(term), "limit": "200"}, list[Grade]()
+        while True:
+            page = _read(GradesPage, await self._call("GET", f"/v1/pupils/{pupil}/grades", visitor, query=query))
+            found += page.grades
+            if page.next is None or len(found) >= _MOST_GRADES:
+                return found
+            query["before"] = str(page.next)
+
+    async def preferences(self, visitor: Visitor) -> Preferences:
+        """What the visitor wants to be told; raises `Refused` or `Unavailable`."""
+        return _read(Preferences, await self._call("GET", "/v1/me/notifications", visitor))
+
+    async def prefer(self, visitor: Visitor, preferences: Preferences) -> None:
+        """Choose what to be told; raises `Refused` or `Unavailable`."""
+        body = preferences.model_dump(mode="json", exclude={"email": {"address"}})
+        _read(Preferences, await self._call("PUT", "/v1/me/notifications", visitor, body=body))
+
+    async def messages(self, visitor: Visitor) -> MessagesPage:
+        """The latest messages to the visitor; raises `Refused` or `Unavailable`."""
+        return _read(MessagesPage, await self._call("GET", "/v1/me/messages", visitor, query={"limit": "30"}))
+
     async def sign_in(self, visitor: Visitor, login: str, password: str) -> list[str]:
         """The cookies of a new session; raises `WrongCredentials`, `Throttled` or `Unavailable`."""
         answer = await self._call("POST", "/v1/sessions", visitor, body={"login": login, "password": password})
@@ -186,7 +227,7 @@ class PublicApi:
         visitor: Visitor,
         *,
         query: Mapping[str, str] | None = None,
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
     ) -> _Answer:
         if self._session is None:
             raise Unavailable
@@ -219,7 +260,7 @@ def _read(kind: type[_Model], answer: _Answer) -> _Model:
     if answer.status == 401:
         raise NotSignedIn
     if answer.status >= 400:
-        raise Refused
+        raise NotThere if answer.status == 404 else Refused
     try:
         # Read as JSON, where ids and times are strings, and tolerant: a reader ignores fields it does not know.
         return kind.model_validate_json(answer.body, extra="ignore")

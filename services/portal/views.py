@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -13,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from contracts.directory import RoleName
-from contracts.feed import Category, ItemPut, Text
+from contracts.feed import Category, Coded, ItemPut, Text
 from services.portal.client import FeedPage, FeedQuery, HeldRole, Me
 from services.portal.words import Words
 
@@ -21,12 +20,6 @@ ZONE = ZoneInfo("Europe/Paris")
 """The schools' zone: a day is a day there, wherever the reader is."""
 TONES = 5
 """How many colours tell children apart."""
-
-# The browser reads the same patterns (they go with the page), so both sides split a title alike.
-_NUMBER = r"([0-9]{1,4}(?:[.,][0-9]{1,3})?)"
-SCORE_AT_END = rf"^(.{{1,150}}?)[\s:·–—-]+{_NUMBER}\s?/\s?{_NUMBER}$"
-SCORE_AT_START = rf"^{_NUMBER}\s?/\s?{_NUMBER}(?:[\s:·,.–—-]+([^\s].*))?$"
-_AT_END, _AT_START = re.compile(SCORE_AT_END), re.compile(SCORE_AT_START)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +99,14 @@ class HomeView:
 def home(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetime) -> HomeView:
     """The home page of a visitor: a family's, a pupil's own, a member of staff's, or of someone without any right."""
     staff = _staff_roles(me)
-    no_right = not me.children and not staff and not _is_pupil(me)
+    no_right = not me.children and not staff and not is_pupil(me)
     return HomeView(
         title=_title(me, words),
         greeting=words.hello.format(name=me.person.given_name) if me.person else words.brand,
         lead=words.staff_lead if staff and not me.children else "",
         roles=tuple(words.role_at.format(role=words.roles[r.name], school=r.school_name) for r in staff),
         everyone=_everyone(me, query, words),
-        children=_children(me, query),
+        children=children(me, query.child, lambda child: _href(child, query.category)),
         categories=_categories(query, words),
         days=days(page.items, me, words, now),
         blank=_BLANK,
@@ -128,6 +121,17 @@ def home(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetime) 
     )
 
 
+def navigation(me: Me, current: str, words: Words, child: UUID | None = None) -> tuple[LinkView, ...]:
+    """The portal's pages: news, grades for who reads some, and what one is told of."""
+    if me.person is None:
+        return ()
+    chosen = urlencode({"enfant": child}) if child else ""
+    pages = [("news", words.news_page, "/"), ("notifications", words.notifications_page, "/notifications")]
+    if me.children or is_pupil(me):
+        pages.insert(1, ("grades", words.grades_page, f"/notes?{chosen}" if chosen else "/notes"))
+    return tuple(LinkView(name, label, href, name == current) for name, label, href in pages)
+
+
 def days(items: Sequence[ItemPut], me: Me, words: Words, now: datetime) -> tuple[DayView, ...]:
     """Items grouped by the day they were published, in the school's zone; their order is kept."""
     grouped = groupby(items, key=lambda item: item.published_at.astimezone(ZONE).date())
@@ -140,7 +144,7 @@ def days(items: Sequence[ItemPut], me: Me, words: Words, now: datetime) -> tuple
 def item_view(item: ItemPut, me: Me, words: Words, now: datetime) -> ItemView:
     """One item in the visitor's language."""
     about, tone = _about(item, me)
-    title, summary, score, out_of = split_score(item.category, said(item.title, words), said(item.summary, words))
+    title, score, out_of = titled(item, words)
     return ItemView(
         id=str(item.id),
         category=item.category.value,
@@ -150,7 +154,7 @@ def item_view(item: ItemPut, me: Me, words: Words, now: datetime) -> ItemView:
         updated=item.updated_at.isoformat(),
         time=moment(item.published_at, words, now, within_day=True),
         title=title,
-        summary=summary,
+        summary=said(item.summary, words),
         about=about,
         tone=tone,
         score=score,
@@ -164,15 +168,19 @@ def said(text: Text, words: Words) -> str:
     return text.en if words.lang == "en" else text.fr
 
 
-def split_score(category: Category, title: str, summary: str) -> tuple[str, str, str, str]:
-    """Title, summary, score, out of: a score that ends the title or begins the summary is shown large instead."""
-    if category is not Category.GRADES:
-        return title, summary, "", ""
-    if found := _AT_END.match(title):
-        return found[1], summary, found[2], found[3]
-    if found := _AT_START.match(summary):
-        return title, found[3] or "", found[1], found[2]
-    return title, summary, "", ""
+def titled(item: ItemPut, words: Words) -> tuple[str, str, str]:
+    """Title, figure, out of: a figure is shown large beside what it is of; out of nothing where it is a word."""
+    figure = item.figure
+    if figure is None or (isinstance(figure, Coded) and figure.code not in words.codes):
+        return said(item.title, words), "", ""
+    if isinstance(figure, Coded):
+        return figure.label, words.codes[figure.code], ""
+    return figure.label, number(figure.value, words), number(figure.out_of, words)
+
+
+def number(digits: str, words: Words) -> str:
+    """Plain digits as read in the language of the page: 14,5 in French."""
+    return digits.replace(".", words.decimal_point)
 
 
 def day_title(day: date, words: Words, now: datetime) -> str:
@@ -184,7 +192,7 @@ def day_title(day: date, words: Words, now: datetime) -> str:
         return words.yesterday
     pattern = words.day if day.year == today.year else words.day_and_year
     weekday = words.weekdays[day.weekday()]
-    text = pattern.format(weekday=weekday, day=_day_of_month(day, words), month=_month(day, words), year=day.year)
+    text = pattern.format(weekday=weekday, day=day_of_month(day, words), month=_month(day, words), year=day.year)
     return text[0].upper() + text[1:]
 
 
@@ -201,9 +209,7 @@ def moment(at: datetime, words: Words, now: datetime, *, within_day: bool = Fals
         return clock
     if local.date() == today - timedelta(days=1):
         return words.yesterday_at.format(clock=clock)
-    return words.on_day_at.format(
-        day=_day_of_month(local.date(), words), month=_month(local.date(), words), clock=clock
-    )
+    return words.on_day_at.format(day=day_of_month(local.date(), words), month=_month(local.date(), words), clock=clock)
 
 
 _BLANK = ItemView(
@@ -224,7 +230,8 @@ _BLANK = ItemView(
 )
 
 
-def _day_of_month(day: date, words: Words) -> str:
+def day_of_month(day: date, words: Words) -> str:
+    """The day within its month as it is said: 1er, 2, 3."""
     return words.first_of_month if day.day == 1 else str(day.day)
 
 
@@ -236,7 +243,8 @@ def _staff_roles(me: Me) -> list[HeldRole]:
     return [role for role in me.roles if role.name not in (RoleName.PUPIL, RoleName.GUARDIAN)]
 
 
-def _is_pupil(me: Me) -> bool:
+def is_pupil(me: Me) -> bool:
+    """Whether the visitor is a pupil somewhere."""
     return any(role.name is RoleName.PUPIL for role in me.roles)
 
 
@@ -245,19 +253,20 @@ def _title(me: Me, words: Words) -> str:
         return words.family_title
     if _staff_roles(me):
         return words.staff_title
-    return words.own_title if _is_pupil(me) else words.family_title
+    return words.own_title if is_pupil(me) else words.family_title
 
 
-def _tones(me: Me) -> dict[UUID, str]:
+def tones(me: Me) -> dict[UUID, str]:
+    """The colour of each child, the same on every page."""
     return {child.id: str(place % TONES) for place, child in enumerate(me.children)}
 
 
 def _about(item: ItemPut, me: Me) -> tuple[str, str]:
     """Whom the item is about, in a word: the child, or the school where there are several."""
     kind, _, what = item.scope.partition("/")
-    tones = _tones(me)
+    by_child = tones(me)
     if kind == "pupils":
-        names = {str(child.id): (child.given_name, tones[child.id]) for child in me.children}
+        names = {str(child.id): (child.given_name, by_child[child.id]) for child in me.children}
         return names.get(what, ("", ""))
     return _schools(me).get(item.uai, ""), ""
 
@@ -279,8 +288,9 @@ def _everyone(me: Me, query: FeedQuery, words: Words) -> LinkView | None:
     return LinkView("", words.all_children, _href(None, query.category), query.child is None)
 
 
-def _children(me: Me, query: FeedQuery) -> tuple[ChildView, ...]:
-    tones, one = _tones(me), len(me.children) == 1
+def children(me: Me, chosen: UUID | None, href: Callable[[UUID], str]) -> tuple[ChildView, ...]:
+    """The visitor's children, each with its link; an only child is always the chosen one."""
+    by_child, one = tones(me), len(me.children) == 1
     several = len({child.uai for child in me.children}) > 1
     return tuple(
         ChildView(
@@ -288,9 +298,9 @@ def _children(me: Me, query: FeedQuery) -> tuple[ChildView, ...]:
             name=child.given_name,
             detail=" · ".join(part for part in (child.class_name, child.school_name if one or several else "") if part),
             initial=child.given_name[:1].upper(),
-            tone=tones[child.id],
-            href=_href(child.id, query.category),
-            current=one or child.id == query.child,
+            tone=by_child[child.id],
+            href=href(child.id),
+            current=one or child.id == chosen,
         )
         for child in me.children
     )
@@ -319,6 +329,7 @@ _LIVE_WORDS = (
     "yesterday_at",
     "on_day_at",
     "out_of",
+    "decimal_point",
     "live",
     "waiting",
     "offline",
@@ -330,7 +341,7 @@ _LIVE_WORDS = (
 
 def _config(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetime) -> str:
     """What the live part of the page must know to render an item as `item_view` does."""
-    tones = _tones(me)
+    by_child = tones(me)
     return json.dumps(
         {
             "lang": words.lang,
@@ -340,11 +351,10 @@ def _config(me: Me, page: FeedPage, query: FeedQuery, words: Words, now: datetim
             "history": query.before is not None,
             "child": str(query.child) if query.child else None,
             "category": query.category,
-            "children": {str(c.id): {"name": c.given_name, "tone": tones[c.id]} for c in me.children},
+            "children": {str(c.id): {"name": c.given_name, "tone": by_child[c.id]} for c in me.children},
             "schools": _schools(me),
             "kinds": {one.value: words.kind[one] for one in Category},
-            "scoreAtEnd": SCORE_AT_END,
-            "scoreAtStart": SCORE_AT_START,
+            "codes": dict(words.codes),
             "words": {name: getattr(words, name) for name in _LIVE_WORDS},
         },
         ensure_ascii=False,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contracts.directory import RoleName
 from contracts.feed import Category
+from contracts.grades import GradeCode
 
 DEFAULT = "fr"
 
@@ -67,6 +68,8 @@ class Words:
 
     correction: str
     out_of: str
+    decimal_point: str
+    codes: Mapping[str, str]
     older: str
     newest: str
     reading_older: str
@@ -95,6 +98,57 @@ class Words:
     failed: str
     retry: str
     back_home: str
+
+    pages: str
+    news_page: str
+    grades_page: str
+    notifications_page: str
+
+    grades_of: str
+    own_grades: str
+    term_switch: str
+    general_average: str
+    average: str
+    no_average: str
+    class_mean: str
+    class_range: str
+    evolution: str
+    evolution_of: str
+    evolution_told: str
+    evolution_one: str
+    no_evolution: str
+    as_table: str
+    day_column: str
+    months_short: tuple[str, ...]
+    day_short: str
+    coefficient: str
+    optional: str
+    bonus: str
+    said: str
+    no_grades_title: str
+    no_grades: str
+    no_term: str
+    changed: str
+    refresh: str
+    refreshed: str
+
+    notifications_lead: str
+    notifications_unavailable: str
+    saved: str
+    not_saved: str
+    message_language: str
+    by_email: str
+    email_to: str
+    email_none: str
+    told_of: str
+    save: str
+    messages_title: str
+    messages_none: str
+    messages_unavailable: str
+    message_states: Mapping[str, str]
+    message_says: Mapping[str, str]
+    message_planned: str
+    message_attempts: str
 
 
 FR = Words(
@@ -176,6 +230,16 @@ FR = Words(
     on_day_at="le {day} {month} à {clock}",
     correction="Correction",
     out_of="sur {out_of}",
+    decimal_point=",",
+    codes={
+        GradeCode.ABSENT: "Absent",
+        GradeCode.ABSENT_ZERO: "Absent, compté 0",
+        GradeCode.EXEMPTED: "Dispensé",
+        GradeCode.NOT_GRADED: "Non noté",
+        GradeCode.NOT_HANDED_IN: "Non rendu",
+        GradeCode.NOT_HANDED_IN_ZERO: "Non rendu, compté 0",
+        GradeCode.UNFIT: "Inapte",
+    },
     older="Plus ancien",
     newest="Revenir au plus récent",
     reading_older="Vous lisez des nouvelles plus anciennes.",
@@ -202,6 +266,74 @@ FR = Words(
     failed="L’erreur vient de nous. Réessayez dans quelques instants.",
     retry="Réessayer",
     back_home="Revenir à l’accueil",
+    pages="Pages",
+    news_page="Nouvelles",
+    grades_page="Notes",
+    notifications_page="Notifications",
+    grades_of="Notes de {name}",
+    own_grades="Mes notes",
+    term_switch="Périodes",
+    general_average="Moyenne générale",
+    average="Moyenne",
+    no_average="Pas de moyenne",
+    class_mean="Classe\u00a0: {mean}",
+    class_range="de {minimum} à {maximum}",
+    evolution="Évolution",
+    evolution_of="Évolution de la moyenne\u00a0: {what}",
+    evolution_told="De {first} le {from_day} à {last} le {to_day}, entre {lowest} et {highest} sur 20.",
+    evolution_one="Le {to_day}\u00a0: {last} sur 20.",
+    no_evolution="La courbe se dessinera avec la première note qui compte.",
+    as_table="Les valeurs en tableau",
+    day_column="Jour",
+    months_short=(
+        "janv.",
+        "févr.",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juil.",
+        "août",
+        "sept.",
+        "oct.",
+        "nov.",
+        "déc.",
+    ),
+    day_short="{day} {month}",
+    coefficient="coefficient {value}",
+    optional="facultatif",
+    bonus="bonus",
+    said="«\u202f{text}\u202f»",
+    no_grades_title="Pas encore de note",
+    no_grades="Les notes de cette période s’afficheront ici dès leur publication.",
+    no_term="Aucune période à afficher pour le moment.",
+    changed="Les notes ont changé.",
+    refresh="Actualiser",
+    refreshed="Notes à jour.",
+    notifications_lead="Choisissez ce que Préau vous envoie. Vos nouvelles restent toujours visibles ici.",
+    notifications_unavailable="Vos préférences ne peuvent pas être affichées pour le moment. "
+    "Rien n’est perdu\u00a0: réessayez dans quelques instants.",
+    saved="Vos préférences sont enregistrées.",
+    not_saved="Vos préférences n’ont pas pu être enregistrées. Réessayez dans quelques instants.",
+    message_language="Langue des messages",
+    by_email="Recevoir les messages par e-mail",
+    email_to="À l’adresse {address}",
+    email_none="Le collège n’a pas d’adresse pour vous. Le secrétariat peut l’ajouter.",
+    told_of="M’avertir pour",
+    save="Enregistrer",
+    messages_title="Messages envoyés",
+    messages_none="Aucun message pour le moment.",
+    messages_unavailable="La liste des messages ne peut pas être affichée pour le moment.",
+    message_states={
+        "queued": "En attente d’envoi",
+        "sending": "En cours d’envoi",
+        "sent": "Envoyé",
+        "failed": "Non remis",
+        "cancelled": "Annulé",
+    },
+    message_says={"new": "nouveauté", "corrected": "correction", "withdrawn": "retrait"},
+    message_planned="prévu {moment}",
+    message_attempts="{count}\u00a0essais",
 )
 
 EN = Words(
@@ -282,6 +414,16 @@ EN = Words(
     on_day_at="{day} {month} at {clock}",
     correction="Correction",
     out_of="out of {out_of}",
+    decimal_point=".",
+    codes={
+        GradeCode.ABSENT: "Absent",
+        GradeCode.ABSENT_ZERO: "Absent, counts as 0",
+        GradeCode.EXEMPTED: "Exempted",
+        GradeCode.NOT_GRADED: "Not graded",
+        GradeCode.NOT_HANDED_IN: "Not handed in",
+        GradeCode.NOT_HANDED_IN_ZERO: "Not handed in, counts as 0",
+        GradeCode.UNFIT: "Unfit",
+    },
     older="Older",
     newest="Back to the latest",
     reading_older="You are reading older news.",
@@ -308,6 +450,60 @@ EN = Words(
     failed="The mistake is ours. Try again shortly.",
     retry="Try again",
     back_home="Back to the home page",
+    pages="Pages",
+    news_page="News",
+    grades_page="Grades",
+    notifications_page="Notifications",
+    grades_of="{name}’s grades",
+    own_grades="My grades",
+    term_switch="Terms",
+    general_average="Overall average",
+    average="Average",
+    no_average="No average",
+    class_mean="Class: {mean}",
+    class_range="from {minimum} to {maximum}",
+    evolution="Evolution",
+    evolution_of="How the average evolved: {what}",
+    evolution_told="From {first} on {from_day} to {last} on {to_day}, between {lowest} and {highest} out of 20.",
+    evolution_one="On {to_day}: {last} out of 20.",
+    no_evolution="The line will begin with the first grade that counts.",
+    as_table="The values as a table",
+    day_column="Day",
+    months_short=("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+    day_short="{day} {month}",
+    coefficient="weight {value}",
+    optional="optional",
+    bonus="bonus",
+    said="“{text}”",
+    no_grades_title="No grades yet",
+    no_grades="The grades of this term will appear here as soon as they are published.",
+    no_term="No term to show for now.",
+    changed="Grades have changed.",
+    refresh="Refresh",
+    refreshed="Grades are up to date.",
+    notifications_lead="Choose what Préau sends you. Your news always stays here to read.",
+    notifications_unavailable="Your preferences cannot be shown for the moment. Nothing is lost: try again shortly.",
+    saved="Your preferences are saved.",
+    not_saved="Your preferences could not be saved. Try again shortly.",
+    message_language="Language of messages",
+    by_email="Receive messages by e-mail",
+    email_to="At {address}",
+    email_none="The school has no address for you. Its office can add one.",
+    told_of="Tell me about",
+    save="Save",
+    messages_title="Messages sent",
+    messages_none="No message for now.",
+    messages_unavailable="The list of messages cannot be shown for the moment.",
+    message_states={
+        "queued": "Waiting to be sent",
+        "sending": "Being sent",
+        "sent": "Sent",
+        "failed": "Not delivered",
+        "cancelled": "Cancelled",
+    },
+    message_says={"new": "new", "corrected": "correction", "withdrawn": "withdrawal"},
+    message_planned="planned {moment}",
+    message_attempts="{count}\u00a0attempts",
 )
 
 LANGUAGES: Mapping[str, Words] = {"fr": FR, "en": EN}

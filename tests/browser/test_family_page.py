@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE, Login, Platform
-
-NewContext = Callable[..., BrowserContext]
-
-expect.set_options(timeout=PATIENCE)
-
-
-def sign_in(page: Page, platform: Platform, person: Login) -> None:
-    page.goto(f"{platform.base_url}/connexion")
-    page.fill("#login", person.login)
-    page.fill("#password", person.password)
-    page.click("main button[type=submit]")
-    page.wait_for_url(f"{platform.base_url}/")
-
-
-def family_page(context: BrowserContext, platform: Platform) -> Page:
-    page = context.new_page()
-    sign_in(page, platform, platform.guardian)
-    return page
-
-
-def wait_until_live(page: Page) -> None:
-    expect(page.locator("#state")).to_have_attribute("data-state", "live")
+from tests.browser.conftest import Platform
+from tests.browser.visits import (
+    NewContext,
+    family_page,
+    fits,
+    mark_as_not_reloaded,
+    sign_in,
+    violations,
+    wait_until_live,
+    was_not_reloaded,
+)
 
 
 def item(page: Page, title: str) -> Locator:
     return page.locator(".item", has_text=title)
-
-
-def mark_as_not_reloaded(page: Page) -> None:
-    page.evaluate("document.body.dataset.here = 'still'")
-
-
-def was_not_reloaded(page: Page) -> bool:
-    return bool(page.evaluate("document.body.dataset.here === 'still'"))
 
 
 # Signing in and out
@@ -249,15 +226,6 @@ def test_markup_in_a_text_stays_text(platform: Platform, context: NewContext) ->
 
 
 # For everyone
-
-
-def violations(page: Page) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
-    return [{"rule": each["id"], "where": [node["html"] for node in each["nodes"]]} for each in found]
-
-
-def fits(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

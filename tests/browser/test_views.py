@@ -9,14 +9,16 @@ from uuid import UUID
 import pytest
 
 from contracts.envelope import Audience
-from contracts.feed import Category, ItemPut, Text
+from contracts.feed import Category, Coded, ItemPut, Score, Text
+from contracts.grades import GradeCode
 from services.portal import views
-from services.portal.api import safe_next
+from services.portal.api.parts import safe_next
 from services.portal.client import FeedPage, FeedQuery, Me
-from services.portal.words import EN, FR, LANGUAGES, choose
+from services.portal.words import EN, FR, LANGUAGES, Words, choose
 
 LEA, TOM = UUID(int=1), UUID(int=2)
 NOON = datetime(2026, 11, 23, 11, 0, tzinfo=UTC)
+SCORE = Score(label="Mathématiques", value="14.5", out_of="20")
 
 
 def child(identity: UUID, name: str, uai: str = "0921234S") -> dict[str, str]:
@@ -47,6 +49,7 @@ def put(
     category: Category = Category.GRADES,
     scope: str = f"pupils/{LEA}",
     corrected: bool = False,
+    figure: Score | Coded | None = SCORE,
 ) -> ItemPut:
     return ItemPut(
         id=UUID(int=7),
@@ -60,6 +63,7 @@ def put(
         published_at=at,
         updated_at=at,
         corrected=corrected,
+        figure=figure,
     )
 
 
@@ -105,27 +109,28 @@ def test_a_day_in_full(day: datetime, french: str, english: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "summary", "split"),
+    ("figure", "words", "shown"),
     [
-        ("Mathématiques\u202f: 14,5/20", "Fractions", ("Mathématiques", "Fractions", "14,5", "20")),
-        ("Mathematics: 14.5/20", "Fractions", ("Mathematics", "Fractions", "14.5", "20")),
-        ("Français", "12/20 · Rédaction", ("Français", "Rédaction", "12", "20")),
-        ("Français", "12 / 20", ("Français", "", "12", "20")),
-        ("Français\u202f: Absent", "Rédaction", ("Français\u202f: Absent", "Rédaction", "", "")),
-        ("Sortie du 12/11/2026", "À 9 h", ("Sortie du 12/11/2026", "À 9 h", "", "")),
+        (Score(label="Maths", value="14.5", out_of="20"), FR, ("Maths", "14,5", "20")),
+        (Score(label="Maths", value="14.5", out_of="20"), EN, ("Maths", "14.5", "20")),
+        (Coded(label="Maths", code="absent_zero"), FR, ("Maths", "Absent, compté 0", "")),
+        (Coded(label="Maths", code="of_the_future"), FR, ("Titre", "", "")),
+        (None, EN, ("EN Titre", "", "")),
     ],
 )
-def test_a_score_is_shown_apart_from_its_title(title: str, summary: str, split: tuple[str, ...]) -> None:
-    assert views.split_score(Category.GRADES, title, summary) == split
+def test_a_figure_is_shown_apart_from_the_title(
+    figure: Score | Coded | None, words: Words, shown: tuple[str, str, str]
+) -> None:
+    assert views.titled(put("Titre", figure=figure), words) == shown
 
 
-def test_only_grades_have_a_score() -> None:
-    assert views.split_score(Category.NEWS, "Résultats\u202f: 3/4", "")[2] == ""
+def test_every_code_has_words_in_every_language() -> None:
+    assert all(set(words.codes) == set(GradeCode) for words in LANGUAGES.values())
 
 
 def test_an_item_speaks_the_language_of_the_page_and_names_the_child() -> None:
     shown = views.item_view(put(corrected=True), FAMILY, EN, NOON)
-    assert (shown.title, shown.score, shown.out_of, shown.about) == ("EN Mathématiques", "14,5", "20", "Léa")
+    assert (shown.title, shown.score, shown.out_of, shown.about) == ("Mathématiques", "14.5", "20", "Léa")
     assert shown.kind == "Grade"
     assert shown.corrected == "just now"
 
@@ -195,7 +200,7 @@ def test_every_language_says_the_same_things_with_the_same_values() -> None:
         assert name in ("day", "on_day_at") or len(values) == 1, name
 
 
-@pytest.mark.parametrize("wanted", ["/", "/?enfant=1&rubrique=grades"])
+@pytest.mark.parametrize("wanted", ["/", "/?enfant=1&rubrique=grades", "/notes?enfant=1", "/notifications"])
 def test_a_visitor_comes_back_to_where_they_were(wanted: str) -> None:
     assert safe_next(wanted) == wanted
 

@@ -20,7 +20,7 @@ from chassis.database import Database
 from chassis.identity import Caller
 from contracts.catalogue import EVENTS, example
 from contracts.envelope import Audience, Event
-from contracts.feed import Category, ItemPut, ItemRemoved, Text, item_id, pupil_scope, topic_of
+from contracts.feed import Category, Coded, ItemPut, ItemRemoved, Score, Text, item_id, pupil_scope, topic_of
 from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
 from roster.replica import ROSTER
 from services.feed import domain, store, usecases
@@ -50,6 +50,20 @@ def test_families_read_french_first() -> None:
     item = item_of(published())
     assert item.title == Text(fr="Mathématiques\u202f: 14,5/20", en="Mathématiques: 14.5/20")
     assert item.summary.fr == "Contrôle de géométrie · coefficient 2\n«\u202fBon travail\u202f»"
+
+
+def test_the_figure_is_a_field_of_its_own() -> None:
+    fact = published()
+    label = fact.assessment.subject.label
+    assert item_of(fact).figure == Score(label=label, value="14.5", out_of="20")
+    none = fact.model_copy(update={"mark": Mark(code=GradeCode.ABSENT)})
+    assert item_of(none).figure == Coded(label=label, code="absent")
+
+
+@given(st.decimals(0, 1000, places=3))
+def test_every_score_fits_the_figure(score: Decimal) -> None:
+    digits = Score(label="Maths", value=wording.digits(score), out_of="20").value
+    assert Decimal(digits) == score
 
 
 def test_a_correction_replaces_its_item_and_says_what_it_was() -> None:

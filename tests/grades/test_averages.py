@@ -21,12 +21,14 @@ from chassis.identity import Caller
 from contracts.directory import LinkKind, Subject, Teaching, Term
 from contracts.grades import GradeCode
 from roster.replica import ROSTER
-from services.grades import usecases
+from services.grades import store, usecases
 from services.grades.app import MIGRATIONS
 from services.grades.averages import (
     FEWEST_PUPILS,
     Assessed,
     ClassFigures,
+    Reached,
+    Standing,
     SubjectAverage,
     TermAverages,
     Weighed,
@@ -43,6 +45,7 @@ from tests.rosters import fill, group, link, pupil, school, small_school, uid
 
 ZEROS = (GradeCode.ABSENT_ZERO, GradeCode.NOT_HANDED_IN_ZERO)
 PUPILS = [uid(f"pupil {n}") for n in range(7)]
+DAYS = [date(2026, 9, day) for day in (3, 7, 21)]
 TERMS = [uid("term"), uid("second term")]
 
 
@@ -55,6 +58,7 @@ def assessments(draw: st.DrawFn, /, **fixed: Any) -> Assessed:
     code = draw(st.sampled_from(["FR", "MATHS", "SVT"]))
     values: dict[str, Any] = {
         "term": draw(st.sampled_from(TERMS)),
+        "held_on": draw(st.sampled_from(DAYS)),
         "subject_code": code,
         "subject_label": code.title(),
         "out_of": out_of,
@@ -104,6 +108,20 @@ def model_rounded(value: Fraction) -> Decimal:
         return digits.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
+def model_evolution(who: UUID, book: Sequence[Assessed]) -> list[Reached]:
+    """The average of the marks up to each day of one that counts; over several subjects the mean of theirs."""
+    found = []
+    for day in DAYS:
+        until = [one for one in book if one.held_on <= day]
+        subjects = [[one for one in until if one.subject_code == code] for code in {o.subject_code for o in until}]
+        borne = [(of, average) for of in subjects if (average := model_subject(who, of)) is not None]
+        marks = [one.marks[who] for of, _ in borne for one in of if one.held_on == day and who in one.marks]
+        if any(mark.code is None or mark.code in ZEROS for mark in marks):
+            average = sum((average for _, average in borne), Fraction(0)) / len(borne)
+            found.append(Reached(day, model_rounded(average)))
+    return found
+
+
 def model(who: UUID, book: Sequence[Assessed]) -> list[TermAverages]:
     answer = []
     for term in dict.fromkeys(one.term for one in book):
@@ -120,9 +138,12 @@ def model(who: UUID, book: Sequence[Assessed]) -> list[TermAverages]:
                 figures = ClassFigures(*(model_rounded(figure) for figure in three))
             shown = None if average is None else model_rounded(average)
             grades = len([one for one in of_subject if who in one.marks])
-            subjects.append(SubjectAverage(code, code.title(), shown, figures, grades))
+            subjects.append(
+                SubjectAverage(code, code.title(), shown, figures, grades, model_evolution(who, of_subject))
+            )
         general = model_rounded(sum(own) / Fraction(len(own))) if own else None
-        answer.append(TermAverages(term, general, subjects))
+        evolution = model_evolution(who, [one for one in book if one.term == term])
+        answer.append(TermAverages(term, general, evolution, subjects))
     return answer
 
 
@@ -143,8 +164,25 @@ def test_the_order_of_marks_is_irrelevant(book: list[Assessed], data: st.DataObj
     assert {t.term: t for t in by_term(PUPILS[0], book)} == {t.term: t for t in by_term(PUPILS[0], other)}
 
 
+@given(books)
+def test_the_evolution_ends_at_the_average(book: list[Assessed]) -> None:
+    for term in by_term(PUPILS[0], book):
+        courses = [(term.general, term.evolution), *((each.average, each.evolution) for each in term.subjects)]
+        for average, evolution in courses:
+            assert (evolution[-1].average if evolution else None) == average
+            assert [reached.on for reached in evolution] == sorted({reached.on for reached in evolution})
+
+
 points = st.fractions(0, 20, max_denominator=1000)
 weighed = st.builds(Weighed, points, st.fractions(0, 10, max_denominator=100), st.booleans(), st.booleans())
+
+
+@given(st.lists(weighed))
+def test_marks_that_come_one_by_one_make_the_average_of_them_all(marks: list[Weighed]) -> None:
+    standing = Standing()
+    for count, mark in enumerate(marks, 1):
+        standing.add(mark)
+        assert standing.average() == subject_average(marks[:count])
 
 
 @given(st.lists(weighed), weighed)
@@ -208,7 +246,7 @@ def test_the_general_average_is_of_exact_averages() -> None:
     """Of averages already rounded, 10.00 and 10.01, it would be 10.01."""
     marks = {"A": Decimal("10.004"), "B": Decimal("10.005")}
     book = [
-        Assessed(TERMS[0], code, code, Decimal(20), Decimal(1), False, False, {PUPILS[0]: Mark(score)})
+        Assessed(TERMS[0], DAYS[0], code, code, Decimal(20), Decimal(1), False, False, {PUPILS[0]: Mark(score)})
         for code, score in marks.items()
     ]
     [term] = by_term(PUPILS[0], book)
@@ -218,7 +256,7 @@ def test_the_general_average_is_of_exact_averages() -> None:
 
 def test_a_subject_is_named_as_in_its_latest_assessment() -> None:
     book = [
-        Assessed(TERMS[0], "FR", label, Decimal(20), Decimal(1), False, False, {PUPILS[0]: Mark(Decimal(9))})
+        Assessed(TERMS[0], DAYS[0], "FR", label, Decimal(20), Decimal(1), False, False, {PUPILS[0]: Mark(Decimal(9))})
         for label in ("Francais", "Français")
     ]
     assert [subject.label for subject in by_term(PUPILS[0], book)[0].subjects] == ["Français"]
@@ -271,9 +309,10 @@ async def read(database: Database, caller: Caller, who: str = "zoé", year: int 
 
 
 def maths(terms: list[dict[str, Any]]) -> dict[str, Any]:
-    """The one subject of the one term."""
+    """The one subject of the one term, without its evolution."""
     [term] = terms
     [subject] = term["subjects"]
+    assert subject.pop("evolution") == term["evolution"]
     assert subject.pop("subject") == {"code": "MATHS", "label": "Mathématiques"}
     return dict(subject)
 
@@ -283,24 +322,40 @@ async def test_a_pupils_averages_are_by_term_and_subject(grades: Database) -> No
         await marked(connection, {"zoé": "10"})
         await marked(connection, {"zoé": "7.5"}, out_of=Decimal(10), coefficient=Decimal(2))
         await marked(connection, {"zoé": "absent"})
-        await marked(connection, {"zoé": "12"}, subject="FR")
+        await marked(connection, {"zoé": "12"}, subject="FR", held_on=date(2026, 11, 23))
         await marked(connection, {"zoé": "absent"}, held_on=date(2026, 12, 1))
         found = await usecases.averages(connection, ZOE, uid("zoé"))
     subject = {"code": "MATHS", "label": "Mathématiques"}
-    french = {"subject": {"code": "FR", "label": "Français"}, "average": "12.00", "class": None, "grades": 1}
+    in_maths = {"on": "2026-11-20", "average": "13.33"}
+    in_french = {"on": "2026-11-23", "average": "12.00"}
+    of_french = {"code": "FR", "label": "Français"}
+    french = {"subject": of_french, "average": "12.00", "class": None, "grades": 1, "evolution": [in_french]}
+    mathematics = {"subject": subject, "average": "13.33", "class": None, "grades": 3, "evolution": [in_maths]}
     assert found[0] == "pupils"
     assert averages_out(found[1]) == [
         {
             "term": str(TERMS[0]),
             "general": "12.67",
-            "subjects": [french, {"subject": subject, "average": "13.33", "class": None, "grades": 3}],
+            "evolution": [in_maths, {"on": "2026-11-23", "average": "12.67"}],
+            "subjects": [french, mathematics],
         },
         {
             "term": str(TERMS[1]),
             "general": None,
-            "subjects": [{"subject": subject, "average": None, "class": None, "grades": 1}],
+            "evolution": [],
+            "subjects": [{"subject": subject, "average": None, "class": None, "grades": 1, "evolution": []}],
         },
     ]
+
+
+async def test_grades_are_listed_of_one_term_or_all(grades: Database) -> None:
+    async with grades.transaction() as connection:
+        first = await marked(connection, {"zoé": "10"})
+        second = await marked(connection, {"zoé": "11"}, held_on=date(2026, 12, 1))
+        for term, expected in ((None, {first, second}), (TERMS[0], {first}), (TERMS[1], {second}), (uid("no"), set())):
+            seen = await store.seen_grades(connection, uid("zoé"), "guardians", None, 10, term)
+            standing = await store.standing_grades(connection, uid("zoé"), None, 10, term)
+            assert {row["id"] for row in seen} == {row["id"] for row in standing} == expected
 
 
 async def test_a_mark_not_yet_due_for_guardians_changes_pupils_averages_only(grades: Database) -> None:

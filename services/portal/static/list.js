@@ -1,9 +1,10 @@
 // The list of items in the page: fills the server's own templates by text alone, so that markup in a text stays text.
 
+import { page } from "./snapshot.js";
+
 const MOST_SHOWN = 300;
 const MOST_REMEMBERED = 500;
 const FRESH_FOR = 8000;
-const RELOAD_WITHIN = 10_000;
 
 export class List {
   #announcer;
@@ -20,9 +21,7 @@ export class List {
   #read() {
     this.root = document.getElementById("feed");
     this.config = JSON.parse(this.root.dataset.config);
-    const { zone, scoreAtEnd, scoreAtStart } = this.config;
-    this.atEnd = new RegExp(scoreAtEnd);
-    this.atStart = new RegExp(scoreAtStart);
+    const { zone } = this.config;
     this.clock = new Intl.DateTimeFormat("en-CA", {
       timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
     });
@@ -123,7 +122,7 @@ export class List {
   // The same as `item_view` on the server, into the same markup.
   #fill(element, item) {
     const { lang, kinds } = this.config;
-    const [title, summary, score, outOf] = this.#split(item, item.title[lang], item.summary[lang]);
+    const [title, score, outOf] = this.#titled(item);
     const [about, tone] = this.#about(item);
     element.id = `item-${item.id}`;
     element.dataset.category = item.category;
@@ -134,24 +133,26 @@ export class List {
     use.setAttribute("href", use.getAttribute("href").replace(/#.*$/, `#${item.category}`));
     put(element, "kind", kinds[item.category] ?? "");
     put(element, "title", title);
-    put(element, "summary", summary, true);
+    put(element, "summary", item.summary[lang], true);
     put(element, "about", about, true);
     part(element, "about").dataset.tone = tone;
     put(element, "score-value", score);
     put(element, "score-out-of", outOf && format(this.config.words.out_of, { out_of: outOf }));
     part(element, "score").hidden = !score;
+    part(element, "score").toggleAttribute("data-word", Boolean(score && !outOf));
     part(element, "corrected").hidden = !item.corrected;
     part(element, "time").dateTime = item.published_at;
     part(element, "corrected-time").dateTime = item.updated_at;
     this.#times(element);
   }
 
-  #split({ category }, title, summary) {
-    if (category !== "grades") return [title, summary, "", ""];
-    const end = this.atEnd.exec(title);
-    if (end) return [end[1], summary, end[2], end[3]];
-    const start = this.atStart.exec(summary);
-    return start ? [title, start[3] ?? "", start[1], start[2]] : [title, summary, "", ""];
+  // The same as `titled` on the server.
+  #titled({ title, figure }) {
+    const { lang, codes, words } = this.config;
+    const number = (digits) => digits.replace(".", words.decimal_point);
+    if (figure?.value !== undefined) return [figure.label, number(figure.value), number(figure.out_of)];
+    if (figure && Object.hasOwn(codes, figure.code)) return [figure.label, codes[figure.code], ""];
+    return [title[lang], "", ""];
   }
 
   #about(item) {
@@ -249,19 +250,6 @@ export class List {
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     return this.config.cursor;
   }
-}
-
-// A page of the portal as a document whose scripts do not run, or null.
-function page(address) {
-  return new Promise((resolve) => {
-    const request = new XMLHttpRequest();
-    request.open("GET", address);
-    request.responseType = "document";
-    request.timeout = RELOAD_WITHIN;
-    request.onload = () => resolve(request.status === 200 ? request.responseXML : null);
-    request.onerror = request.ontimeout = request.onabort = () => resolve(null);
-    request.send();
-  });
 }
 
 // The order of the feed: latest publication first, then by id.
