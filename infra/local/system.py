@@ -162,7 +162,7 @@ class System:
 
     def _neighbours(self, service: str) -> dict[str, str]:
         if service == "gateway":
-            return {"PREAU_SERVICES": json.dumps(self.services)}
+            return {"PREAU_SERVICES": json.dumps(self.services), "PREAU_PUBLIC_URL": self.url}
         if service == "portal":
             return {"PREAU_GATEWAY_URL": self.url}
         if service == "relay":

@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 COOKIE = "__Host-preau_session"
+DEVICE_COOKIE = "__Host-preau_device"
+IDENTITY_COOKIE = "__Host-preau_identity"
+FLOW_COOKIE = "__Host-preau_sign_in"
 TOKEN_PREFIX = "preau_"  # noqa: S105 - what every token begins with is no secret
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SECRET_BYTES = 32
