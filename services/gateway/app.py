@@ -86,7 +86,7 @@ async def serve(process: Process, settings: GatewaySettings, database: Database,
     upstream = _upstream(settings)
     await process.part(upstream.open(), upstream.close)
     authenticator = Authenticator(database)
-    requests = RequestLimits(_rates(settings), authenticator)
+    requests = RequestLimits(rates(settings), authenticator)
     door = await _stream(process, settings, topics, database, authenticator, upstream, requests)
     process.background("revocations", authenticator.listen(settings.direct_url(), door.watched))
     process.background("sweep", _sweep(database))
@@ -188,7 +188,8 @@ def _limits(settings: GatewaySettings) -> Limits:
     return Limits(settings.connections, settings.streams, settings.streams_per_account, settings.retry_ms)
 
 
-def _rates(settings: GatewaySettings) -> dict[str, Rate]:
+def rates(settings: GatewaySettings) -> dict[str, Rate]:
+    """How many requests of each class one client may make."""
     return {
         limits.READS: Rate(settings.reads_per_second, settings.reads_burst),
         limits.WRITES: Rate(settings.writes_per_second, settings.writes_burst),

@@ -16,16 +16,21 @@ from chassis.telemetry import current_traceparent, request_id
 from contracts.feed import Category
 from services.portal import views
 from services.portal.client import (
+    DEVICE_COOKIE,
+    IDENTITY_COOKIE,
     SESSION_COOKIE,
     FeedPage,
     FeedQuery,
     Me,
     NotSignedIn,
+    Providers,
     PublicApi,
     Refused,
+    Taken,
     Throttled,
     Unavailable,
     Visitor,
+    WrongCode,
     WrongCredentials,
     signed_out_cookie,
 )
@@ -36,6 +41,8 @@ router = APIRouter(include_in_schema=False)
 _FORWARDED = ("origin", "sec-fetch-site", "x-forwarded-for", "x-forwarded-proto", "user-agent")
 _LONGEST_FIELD = 256
 _LONGEST_PLACE = 2000
+_LONGEST_CODE = 64
+_SHORTEST_PASSWORD = 8
 _YEAR = 365 * 24 * 3600
 
 
@@ -60,47 +67,105 @@ async def home(request: Request) -> Response:
 
 @router.get("/connexion")
 async def sign_in_form(request: Request) -> Response:
-    """The form to sign in."""
-    told = language(request).signed_out if "parti" in request.query_params else ""
-    suite = request.query_params.get("suite", "/")
-    return page(request, "sign_in.html", suite=safe_next(suite), login="", error="", told=told)
+    """The form to sign in, with a button for each provider, and what became of a sign-in with one."""
+    words, asked = language(request), request.query_params
+    told = words.signed_out if "parti" in asked else ""
+    error = words.provider_failed.get(asked.get("erreur", ""), "")
+    buttons, _ = await _providers(request)
+    suite = safe_next(asked.get("suite", "/"))
+    return page(request, "sign_in.html", buttons=buttons, suite=suite, login="", error=error, told=told)
 
 
 @router.post("/connexion")
 async def sign_in(request: Request) -> Response:
-    """Sign in through the public API and hand its cookie on."""
+    """Sign in through the public API and hand its cookies on."""
     _same_origin(request)
     form = await request.form(max_files=0, max_fields=8)
     login, password, suite = (str(form.get(name, "")) for name in ("login", "password", "suite"))
     words = language(request)
 
-    def again(status: int, error: str, headers: dict[str, str] | None = None) -> Response:
+    async def again(status: int, error: str, headers: dict[str, str] | None = None) -> Response:
         shown = {"suite": safe_next(suite), "login": login[:_LONGEST_FIELD], "error": error, "told": ""}
-        return page(request, "sign_in.html", status, headers=headers, **shown)
+        buttons, _ = ([], "") if status == 503 else await _providers(request)
+        return page(request, "sign_in.html", status, headers=headers, buttons=buttons, **shown)
 
     login = login.strip()
     if not login or not password:
-        return again(422, words.missing_credentials)
+        return await again(422, words.missing_credentials)
     if len(login) > _LONGEST_FIELD or len(password) > _LONGEST_FIELD:
-        return again(422, words.wrong_credentials)
+        return await again(422, words.wrong_credentials)
     try:
         cookies = await _public(request).sign_in(_visitor(request, anonymous=True), login, password)
     except WrongCredentials:
-        return again(422, words.wrong_credentials)
+        return await again(422, words.wrong_credentials)
     except Throttled as throttled:
-        return again(429, _patience(words, throttled.seconds), {"Retry-After": str(throttled.seconds)})
+        return await again(429, _patience(words, throttled.seconds), {"Retry-After": str(throttled.seconds)})
     except Unavailable:
-        return again(503, words.sign_in_unavailable, {"Retry-After": "5"})
+        return await again(503, words.sign_in_unavailable, {"Retry-After": "5"})
     return _with_cookies(_see(safe_next(suite)), cookies)
+
+
+async def _providers(request: Request) -> tuple[list[views.Button], str]:
+    """The buttons of providers, and the name of the one that has just named a visitor whom nobody knows yet."""
+    found = Providers()
+    # Without its buttons the page is still of use.
+    with contextlib.suppress(Unavailable, Refused, NotSignedIn):
+        found = await _public(request).providers(_visitor(request, anonymous=True))
+    buttons = views.buttons(found, language(request))
+    return buttons, next((one.label for one in buttons if one.name == found.pending), "")
+
+
+@router.get("/activation")
+async def activation_form(request: Request) -> Response:
+    """The form for an activation code: with a login to choose, or for who a provider has just named."""
+    buttons, pending = await _providers(request)
+    return page(request, "activation.html", buttons=buttons, pending=pending, code="", login="", error="")
+
+
+@router.post("/activation")
+async def activate(request: Request) -> Response:
+    """Use an activation code through the public API and hand its cookies on."""
+    _same_origin(request)
+    form = await request.form(max_files=0, max_fields=8)
+    code, login = (str(form.get(name, ""))[:_LONGEST_FIELD].strip() for name in ("code", "login"))
+    password = str(form.get("password", ""))
+    words = language(request)
+
+    async def again(status: int, error: str, headers: dict[str, str] | None = None) -> Response:
+        buttons, pending = await _providers(request)
+        shown = {"code": code, "login": login, "error": error, "pending": pending, "buttons": buttons}
+        return page(request, "activation.html", status, headers=headers, **shown)
+
+    own = None if "pending" in form else {"login": login, "password": password}
+    if not code:
+        return await again(422, words.missing_code)
+    if own and (not login or not _SHORTEST_PASSWORD <= len(password) <= _LONGEST_FIELD):
+        return await again(422, words.short_password)
+    try:
+        cookies = await _public(request).activate(_visitor(request, anonymous=True), code[:_LONGEST_CODE], own)
+    except WrongCode:
+        return await again(422, words.wrong_code)
+    except Taken as taken:
+        return await again(409, words.taken.get(taken.code, words.wrong_code))
+    except Throttled as throttled:
+        return await again(429, _patience(words, throttled.seconds), {"Retry-After": str(throttled.seconds)})
+    return _with_cookies(_see("/"), cookies)
 
 
 @router.post("/deconnexion")
 async def sign_out(request: Request) -> Response:
-    """Sign out on the platform, and forget the session here whatever the platform answers."""
+    """Sign out on the platform, at the provider too, and forget the session here whatever the platform answers."""
     _same_origin(request)
+    place = None
     with contextlib.suppress(Unavailable):
-        await _public(request).sign_out(_visitor(request))
-    return _with_cookies(_see("/connexion?parti"), [signed_out_cookie()])
+        place = await _public(request).sign_out(_visitor(request))
+    # A form may lead to our own pages alone, says the policy: a page of ours leads on to the provider.
+    answer = (
+        page(request, "signed_out.html", headers={"Refresh": f"0; url={place}"}, place=place)
+        if place
+        else _see("/connexion?parti")
+    )
+    return _with_cookies(answer, [signed_out_cookie()])
 
 
 @router.get("/langue/{lang}")
@@ -171,7 +236,8 @@ def _visitor(request: Request, *, anonymous: bool = False) -> Visitor:
         headers["x-request-id"] = str(request_id.get())
     if traceparent := current_traceparent():
         headers["traceparent"] = traceparent
-    return Visitor(None if anonymous else request.cookies.get(SESSION_COOKIE), headers)
+    carried = {name: request.cookies[name] for name in (DEVICE_COOKIE, IDENTITY_COOKIE) if name in request.cookies}
+    return Visitor(None if anonymous else request.cookies.get(SESSION_COOKIE), headers, carried)
 
 
 def _same_origin(request: Request) -> None:

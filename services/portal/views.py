@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from contracts.directory import RoleName
 from contracts.feed import Category, ItemPut, Text
-from services.portal.client import FeedPage, FeedQuery, HeldRole, Me
+from services.portal.client import FeedPage, FeedQuery, HeldRole, Me, Providers
 from services.portal.words import Words
 
 ZONE = ZoneInfo("Europe/Paris")
@@ -27,6 +27,19 @@ _NUMBER = r"([0-9]{1,4}(?:[.,][0-9]{1,3})?)"
 SCORE_AT_END = rf"^(.{{1,150}}?)[\s:·–—-]+{_NUMBER}\s?/\s?{_NUMBER}$"
 SCORE_AT_START = rf"^{_NUMBER}\s?/\s?{_NUMBER}(?:[\s:·,.–—-]+([^\s].*))?$"
 _AT_END, _AT_START = re.compile(SCORE_AT_END), re.compile(SCORE_AT_START)
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A provider that people may sign in with, as its button says it."""
+
+    name: str
+    label: str
+
+
+def buttons(providers: Providers, words: Words) -> list[Button]:
+    """A button for each provider."""
+    return [Button(one.name, one.label.en if words.lang == "en" else one.label.fr) for one in providers.items]
 
 
 @dataclass(frozen=True, slots=True)
