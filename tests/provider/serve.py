@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from authlib.oidc.core.models import AuthorizationCodeMixin
 from authlib.oidc.rpinitiated import EndSessionEndpoint
 from flask import Flask, jsonify, request, session
 from joserfc import jwt
-from joserfc.jwk import KeySet, OctKey, RSAKey
+from joserfc.jwk import KeySet, RSAKey
 from werkzeug.serving import make_server
 
 from tests.provider import CLIENT, PASSWORD, SECRET
@@ -161,14 +162,18 @@ def spoiled(token: str) -> str:
         changed = {k: v for k, v in (claims | SPOILED[State.mode]).items() if v is not None}
         return jwt.encode({"alg": "RS256", **header}, changed, State.key)
     if State.mode == "none":
-        none = base64.urlsafe_b64encode(json.dumps({"alg": "none", **header}).encode()).rstrip(b"=").decode()
-        return f"{none}.{body}."
+        return f"{_encoded(json.dumps({'alg': 'none', **header}).encode())}.{body}."
     if State.mode == "hs256":
         # The public key, which everybody has, as the secret of a signature.
-        return jwt.encode({"alg": "HS256", **header}, claims, OctKey.import_key(State.key.as_pem(private=False)))
+        signed = f"{_encoded(json.dumps({'alg': 'HS256', **header}).encode())}.{body}"
+        return f"{signed}.{_encoded(hmac.digest(State.key.as_pem(private=False), signed.encode(), 'sha256'))}"
     if State.mode == "forged":
         return jwt.encode({"alg": "RS256", **header}, claims, _key())
     return token
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 class EndSession(EndSessionEndpoint):
