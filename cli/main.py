@@ -15,6 +15,7 @@ COMMANDS = {
     **dict.fromkeys(LIFECYCLE, "cli.lifecycle"),
     "test": "cli.testing",
     "token": "cli.tokens",
+    "activation-code": "cli.activation",
     "import": "cli.importing",
     "demo": "cli.demo",
     "topics": "cli.topics",

@@ -129,7 +129,7 @@ async def opened(database_url: str, private_key: str, **options: Any) -> AsyncIt
     )
     server = uvicorn.Server(uvicorn.Config(served, port=port, log_config=None, lifespan="off", proxy_headers=True))
     running = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield FrontDoor(f"http://127.0.0.1:{port}", database, client, operator)
     server.should_exit = True

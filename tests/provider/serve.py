@@ -155,7 +155,7 @@ SPOILED: dict[str, dict[str, Any]] = {
 
 def spoiled(token: str) -> str:
     """The token a mode makes of a good one."""
-    head, body, _ = token.split(".")
+    _, body, _ = token.split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "=="))
     header = {"kid": State.key.kid}
     if State.mode in SPOILED:
