@@ -65,6 +65,11 @@ class Platform:
     _tokens: dict[str, str] = field(default_factory=dict)
 
     @property
+    def provider_port(self) -> int:
+        """Where the platform looks for a provider of OpenID Connect, named `school`; a test may start one there."""
+        return int((ask(self.home, "status") or {})["provider_port"])
+
+    @property
     def traces(self) -> Path:
         """The file into which every process writes its spans."""
         return self.home.logs / TRACES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -179,16 +180,16 @@ async def test_signing_out_ends_here_and_leads_to_the_provider(door: FrontDoor) 
 async def test_a_provider_ends_sessions_by_itself(door: FrontDoor, provider: ProviderProcess) -> None:
     await linked(door)
     now = int(time.time())
-    good = {
+    good: dict[str, Any] = {
         "iss": provider.issuer, "aud": CLIENT, "iat": now, "exp": now + 60, "sub": "camille",
         "events": {LOGOUT_EVENT: {}},
     }  # fmt: skip
-    wrong = (
+    wrong: tuple[dict[str, Any], ...] = (
         {"events": {}}, {"nonce": "n"}, {"aud": "another"}, {"iss": "http://127.0.0.1:1"}, {"sub": None},
         {"exp": now - 600}, {"jti": None},
     )  # fmt: skip
 
-    async def tell(**claims: object) -> int:
+    async def tell(**claims: Any) -> int:
         given = {k: v for k, v in (good | claims).items() if v is not None}
         token = provider.tell(sign=given)["token"]
         return (await door.browser().ask("POST", "/v1/sign-in/school/logout", data={"logout_token": token}))[0]

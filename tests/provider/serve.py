@@ -124,7 +124,7 @@ class OpenId(OpenIDCode):
         return "RS256"
 
     def get_encode_header(self, client: Any) -> dict[str, str]:
-        return {"alg": "RS256", "kid": State.key.kid}
+        return {"alg": "RS256", "kid": str(State.key.kid)}
 
     def get_client_claims(self, client: Any) -> dict[str, Any]:
         return {"iss": ISSUER, "aud": [CLIENT]}
@@ -157,7 +157,7 @@ def spoiled(token: str) -> str:
     """The token a mode makes of a good one."""
     _, body, _ = token.split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "=="))
-    header = {"kid": State.key.kid}
+    header = {"kid": str(State.key.kid)}
     if State.mode in SPOILED:
         changed = {k: v for k, v in (claims | SPOILED[State.mode]).items() if v is not None}
         return jwt.encode({"alg": "RS256", **header}, changed, State.key)
