@@ -15,6 +15,7 @@ COMMANDS = {
     **dict.fromkeys(LIFECYCLE, "cli.lifecycle"),
     "test": "cli.testing",
     "token": "cli.tokens",
+    "activation-code": "cli.activation",
     "import": "cli.importing",
     "audit": "cli.audit",
     "demo": "cli.demo",

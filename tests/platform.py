@@ -26,7 +26,9 @@ from cli.demo.cast import school_day
 from cli.running_home import RunningHome
 from infra.local.control import ask
 from infra.local.home import CHECKOUT, Home
+from infra.local.ports import LOOPBACK, free_port
 from infra.local.processes import last_line, wait_until
+from tests.provider import CLIENT, SECRET
 
 SCALE = "grades=2,feed=2"
 """Services whose workers share the work in every journey."""
@@ -60,6 +62,8 @@ class Platform:
     home: Home
     base_url: str
     operator_token: str
+    provider_port: int
+    """Where the platform looks for a provider of OpenID Connect, named `school`; a test may start one there."""
     guardian: Login = Login(demo_school.PARENT.login)
     """Legal guardian of two children."""
     teacher: Login = Login(demo_school.TEACHER.login)
@@ -186,21 +190,30 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     stash = request.config.stash
     if _STARTED not in stash:
         home = Home(tmp_path_factory.mktemp("platform") / "home")
-        process = _start(home)
+        provider_port = free_port()
+        process = _start(home, provider_port)
         request.config.add_cleanup(lambda: _stop(home, process))
         running = RunningHome.of(home)
-        stash[_STARTED] = Platform(home, running.url, running.operator_token())
+        stash[_STARTED] = Platform(home, running.url, running.operator_token(), provider_port)
     return stash[_STARTED]
 
 
-def _start(home: Home) -> subprocess.Popen[bytes]:
+def _provider(port: int) -> dict[str, object]:
+    """A provider that a test may start on this port; until then it is away."""
+    label = {"fr": "le collège", "en": "the school"}
+    issuer = f"http://{LOOPBACK}:{port}"
+    return {"name": "school", "label": label, "issuer": issuer, "client_id": CLIENT, "client_secret": SECRET}
+
+
+def _start(home: Home, provider_port: int) -> subprocess.Popen[bytes]:
     home.create()
     log = home.logs / "supervisor.log"
     with log.open("ab") as output:
         # As `preau up --detach` does, with every request traced.
         command = [sys.executable, "-P", "-m", "cli", "supervise", "--port=0", f"--scale={SCALE}"]
         traced = {"PREAU_TRACES": f"file:{home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
-        environment = {**os.environ, **traced, "PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
+        named = {"PREAU_SIGN_IN_PROVIDERS": json.dumps([_provider(provider_port)])}
+        environment = {**os.environ, **traced, **named, "PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def up() -> bool:

@@ -215,13 +215,15 @@ class System:
             settings["PREAU_TOKEN_PUBLIC_KEY"] = str(self.home.public_key)
         if service == "gateway":
             settings["PREAU_TOKEN_PRIVATE_KEY"] = str(self.home.private_key)
+            # Whoever starts Préau names the providers; what they hold of secrets is for the gateway alone.
+            settings["PREAU_SIGN_IN_PROVIDERS"] = os.environ.get("PREAU_SIGN_IN_PROVIDERS", "[]")
         if service in ("gateway", "feed"):
             settings["PREAU_CURSOR_SECRET"] = self.home.cursor_secret()
         return settings
 
     def _neighbours(self, service: str) -> dict[str, str]:
         if service == "gateway":
-            return {"PREAU_SERVICES": json.dumps(self.services)}
+            return {"PREAU_SERVICES": json.dumps(self.services), "PREAU_PUBLIC_URL": self.url}
         if service == "portal":
             return {"PREAU_GATEWAY_URL": self.url}
         if service == "relay":

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse
 
-from chassis.database import Connection, Database
+from chassis.database import Connection
 from chassis.idempotency import Answer, Writes
-from chassis.identity import Caller, unauthenticated
+from chassis.identity import Caller
 from chassis.problems import Problem, not_found
 from contracts import asyncapi, catalogue
-from services.gateway import store, usecases
-from services.gateway.authentication import Authenticator
+from services.gateway import attempts, browsers, store, usecases
 from services.gateway.bodies import (
     AccountAnswer,
     IssuedToken,
@@ -25,61 +24,19 @@ from services.gateway.bodies import (
     NewToken,
     SessionAnswer,
     SignIn,
+    SignOutAnswer,
     TokenAnswer,
     TokensAnswer,
+    account_answer,
 )
-from services.gateway.domain import COOKIE, Account, Kind, Principal, fold, same_site
-from services.gateway.openapi import OpenApi
-from services.gateway.passwords import Passwords
-from services.gateway.proxy import check_site, foreign_site
+from services.gateway.domain import Kind, Principal, fold
+from services.gateway.front import FrontDep, Operator, SignedIn, address_of, begin_session, check_own_pages, count
+from services.gateway.openid import store as identities
+from services.gateway.openid.api import end_session_place
 
 _CACHED = "public, max-age=3600"
 _MOST_LISTED = 1000
 router = APIRouter(prefix="/v1")
-
-
-@dataclass(frozen=True, slots=True)
-class Front:
-    """What the routes stand on; the app's `state.front`."""
-
-    database: Database
-    authenticator: Authenticator
-    passwords: Passwords
-    limits: usecases.AttemptLimits
-    session_seconds: float
-    openapi: OpenApi
-
-
-def _front(request: Request) -> Front:
-    front: Front = request.app.state.front
-    return front
-
-
-FrontDep = Annotated[Front, Depends(_front)]
-
-
-def _headers(request: Request) -> dict[bytes, bytes]:
-    return dict(request.scope["headers"])
-
-
-async def _signed_in(request: Request, front: FrontDep) -> Principal:
-    principal = await front.authenticator.principal(_headers(request))
-    if principal is None:
-        raise unauthenticated()
-    check_site(principal, request.method, _headers(request))
-    return principal
-
-
-SignedIn = Annotated[Principal, Depends(_signed_in)]
-
-
-def _operator(principal: SignedIn) -> Principal:
-    if not principal.account.operator:
-        raise Problem(403, "forbidden", "Not allowed")
-    return principal
-
-
-Operator = Annotated[Principal, Depends(_operator)]
 
 
 # Sessions
@@ -88,51 +45,32 @@ Operator = Annotated[Principal, Depends(_operator)]
 @router.post("/sessions", status_code=201)
 async def sign_in(body: SignIn, request: Request, response: Response, front: FrontDep) -> SessionAnswer:
     """Sign in; the session is in the cookie."""
-    headers = _headers(request)
-    if (b"origin" in headers or b"sec-fetch-site" in headers) and not same_site(headers):
-        raise foreign_site()
-    account = await _proved(body, request, front)
-    before = await front.authenticator.principal({b"cookie": headers.get(b"cookie", b"")})
-    async with front.database.transaction() as connection:
-        issued = await usecases.sign_in(
-            connection, account, before.credential if before else None, front.session_seconds
-        )
-    if before:
-        front.authenticator.forget(before.credential)
-    _set_cookie(response, issued.secret, int(front.session_seconds))
-    return SessionAnswer(account=_account(account), expires_at=issued.expires_at)
-
-
-async def _proved(body: SignIn, request: Request, front: Front) -> Account:
-    address = request.client.host if request.client else "unknown"
-    async with front.database.transaction() as connection:
-        wait = await usecases.count_attempt(connection, body.login, address, front.limits)
+    check_own_pages(request)
+    async with front.database.connection() as connection:
         found = await store.account(connection, fold(body.login))
-    if wait:
-        raise Problem(429, "too-many-attempts", "Too many attempts to sign in", headers={"Retry-After": str(wait)})
+    device = browsers.device_of(request, front.seals, found[0].id if found else None)
+    who = attempts.of_sign_in(body.login, address_of(request), device)
+    await count(front, who)
     # No connection is held meanwhile, and an unknown account takes as long as a wrong password.
     if not await front.passwords.check(found[1] if found else None, body.password) or found is None:
         raise Problem(401, "wrong-credentials", "Login or password is wrong")
-    return found[0]
+    issued = await begin_session(front, request, response, found[0], counted=who)
+    return SessionAnswer(account=account_answer(found[0]), expires_at=issued.expires_at)
 
 
-@router.delete("/sessions/current", status_code=204)
-async def sign_out(principal: SignedIn, front: FrontDep, response: Response) -> None:
-    """Sign out; the session's streams end."""
+@router.delete("/sessions/current", status_code=204, responses={200: {"model": SignOutAnswer}})
+async def sign_out(principal: SignedIn, front: FrontDep) -> Response:
+    """Sign out; the session's streams end. 200 where a provider vouched for it and wants to be told."""
     if principal.kind is not Kind.SESSION:
         raise not_found()
     async with front.database.transaction() as connection:
+        vouched = await identities.vouched(connection, principal.credential)
         await store.remove_credential(connection, principal.credential)
     front.authenticator.forget(principal.credential)
-    _set_cookie(response, "", 0)
-
-
-def _set_cookie(response: Response, secret: str, seconds: int) -> None:
-    response.set_cookie(COOKIE, secret, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
-
-
-def _account(account: Account) -> AccountAnswer:
-    return AccountAnswer(login=account.login, person=account.person)
+    place = await end_session_place(front, *vouched) if vouched else None
+    answer = JSONResponse({"end_session": place}) if place else Response(status_code=204)
+    browsers.take_session(answer)
+    return answer
 
 
 # Accounts
@@ -144,7 +82,7 @@ async def add_account(body: NewAccount, request: Request, principal: Operator, f
     hashed = await front.passwords.hash(body.password)
 
     async def work(connection: Connection) -> Answer:
-        return Answer(201, _account(await usecases.add_account(connection, body.login, hashed, body.person)))
+        return Answer(201, account_answer(await usecases.add_account(connection, body.login, hashed, body.person)))
 
     return await Writes(front.database).run(request, _caller(principal), work)
 

@@ -23,13 +23,22 @@ from chassis.process import Process, run
 from chassis.settings import pem
 from contracts import directory, feed, generations
 from roster.replica import ROSTER, Roster
-from services.gateway import api, store
+from services.gateway import api, limits, store
+from services.gateway.activation.api import router as activation_routes
+from services.gateway.attempts import AttemptLimits
 from services.gateway.authentication import Authenticator
+from services.gateway.front import Front
 from services.gateway.headers import SafeHeaders
 from services.gateway.history import FeedHistory
+from services.gateway.limiter import Rate
+from services.gateway.limits import Addresses, Limited, RequestLimits
 from services.gateway.openapi import OpenApi
+from services.gateway.openid.api import router as sign_in_routes
+from services.gateway.openid.http import ProviderHttp
+from services.gateway.openid.provider import Provider
 from services.gateway.passwords import Passwords
 from services.gateway.proxy import Proxy
+from services.gateway.seals import Seals
 from services.gateway.settings import GatewaySettings
 from services.gateway.stream.catchup import CatchUp
 from services.gateway.stream.directory_log import DirectoryLog
@@ -44,7 +53,6 @@ from services.gateway.stream.ring import Ring
 from services.gateway.stream.tail import Tail
 from services.gateway.stream.turns import SchoolWatch, keep_dates
 from services.gateway.upstream import InwardTokens, Upstream
-from services.gateway.usecases import AttemptLimits
 
 GATEWAY = ("gateway", Path(__file__).parent / "migrations")
 COMPONENTS = (CHASSIS, ROSTER, GATEWAY)
@@ -82,15 +90,18 @@ async def serve(process: Process, settings: GatewaySettings, database: Database,
     upstream = _upstream(settings)
     await process.part(upstream.open(), upstream.close)
     authenticator = Authenticator(database)
-    door = await _stream(process, settings, topics, database, authenticator, upstream)
+    requests = RequestLimits(rates(settings), authenticator)
+    door = await _stream(process, settings, topics, database, authenticator, upstream, requests)
     process.background("revocations", authenticator.listen(settings.direct_url(), door.watched))
     process.background("sweep", _sweep(database))
     process.background("idempotency-keys", Writes(database).sweep())
-    app = front_app(settings, database, authenticator, upstream)
+    http = ProviderHttp(settings.provider_seconds)
+    await process.part(http.open(), http.close)
+    app = front_app(settings, database, authenticator, upstream, http)
     await process.serve(
-        app,
+        Limited(app, requests),
         settings,
-        http=protocol(door),
+        http=protocol(door, Addresses(settings.trusted_proxies)),
         proxy_headers=True,
         forwarded_allow_ips=settings.trusted_proxies,
     )
@@ -112,20 +123,32 @@ async def _roster(process: Process, settings: GatewaySettings, database: Databas
 
 
 def front_app(
-    settings: GatewaySettings, database: Database, authenticator: Authenticator, upstream: Upstream
+    settings: GatewaySettings,
+    database: Database,
+    authenticator: Authenticator,
+    upstream: Upstream,
+    http: ProviderHttp,
 ) -> SafeHeaders:
     """Everything but the stream: what the gateway answers itself, and the proxy for the rest."""
     app = create_app("Préau", settings, public=True)
     # The whole API is described under /v1; the root belongs to the portal.
     app.router.routes[:] = [r for r in app.router.routes if not (isinstance(r, Route) and r.path == app.openapi_url)]
-    app.include_router(api.router)
-    app.state.front = api.Front(
+    for routes in (api.router, sign_in_routes, activation_routes):
+        app.include_router(routes)
+    public_url = settings.public_url.rstrip("/")
+    app.state.front = Front(
         database=database,
         authenticator=authenticator,
         passwords=Passwords(settings.password_threads),
-        limits=AttemptLimits(settings.sign_in_window, settings.sign_in_account, settings.sign_in_address),
+        limits=AttemptLimits(
+            settings.sign_in_window, settings.sign_in_account, settings.sign_in_address, settings.sign_in_wait
+        ),
         session_seconds=settings.session_hours * 3600,
+        activation_seconds=settings.activation_days * 86_400,
         openapi=OpenApi(upstream, app.openapi()),
+        seals=Seals(pem(settings.token_private_key.get_secret_value())),
+        providers={one.name: Provider(one, http, public_url) for one in settings.sign_in_providers},
+        public_url=public_url,
     )
     app.router.default = Proxy(upstream, authenticator)
     return SafeHeaders(app)
@@ -138,6 +161,7 @@ async def _stream(
     database: Database,
     authenticator: Authenticator,
     upstream: Upstream,
+    requests: RequestLimits,
 ) -> Door:
     cursors = Cursors(settings.cursor_secret.get_secret_value().encode())
     pace = Pace(beat=settings.heartbeat_seconds, reader_deadline=settings.reader_seconds)
@@ -149,7 +173,7 @@ async def _stream(
     for part in (directory_tail, announced, intake):
         await process.part(asyncio.sleep(0), part.close)
     intake.watch(process.health)
-    door = Door(fanout, rights, intake, authenticator, database, _limits(settings), worker_name(settings))
+    door = Door(fanout, rights, intake, authenticator, database, _limits(settings), requests, worker_name(settings))
     schools = SchoolWatch(rights, database, fanout.change)
     catch_up = CatchUp(fanout, FeedHistory(upstream).page, settings.catch_up_pages)
     process.background("directory", intake.follow_directory(settings.directory_changes))
@@ -171,6 +195,16 @@ def _ring(settings: GatewaySettings) -> Ring:
 
 def _limits(settings: GatewaySettings) -> Limits:
     return Limits(settings.connections, settings.streams, settings.streams_per_account, settings.retry_ms)
+
+
+def rates(settings: GatewaySettings) -> dict[str, Rate]:
+    """How many requests of each class one client may make."""
+    return {
+        limits.READS: Rate(settings.reads_per_second, settings.reads_burst),
+        limits.WRITES: Rate(settings.writes_per_second, settings.writes_burst),
+        limits.STREAMS: Rate(settings.streams_per_second, settings.streams_burst),
+        limits.ANONYMOUS: Rate(settings.anonymous_per_second, settings.anonymous_burst),
+    }
 
 
 def worker_name(settings: GatewaySettings) -> str:

@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import urlsplit
 from uuid import UUID
 
 COOKIE = "__Host-preau_session"
+DEVICE_COOKIE = "__Host-preau_device"
+IDENTITY_COOKIE = "__Host-preau_identity"
+FLOW_COOKIE = "__Host-preau_sign_in"
 TOKEN_PREFIX = "preau_"  # noqa: S105 - what every token begins with is no secret
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SECRET_BYTES = 32
@@ -77,6 +81,7 @@ def counted(what: str, value: str) -> bytes:
     return hashlib.sha256(f"{what}\0{value}".encode()).digest()
 
 
+@lru_cache(10_000)
 def network(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 that one IPv6 household has."""
     try:

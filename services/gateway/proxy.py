@@ -10,7 +10,16 @@ from starlette.types import Receive, Scope, Send
 from chassis.identity import unauthenticated
 from chassis.problems import Problem, not_found
 from services.gateway.authentication import Authenticator
-from services.gateway.domain import COOKIE, SAFE_METHODS, Kind, Principal, cookies, same_site
+from services.gateway.domain import (
+    COOKIE,
+    DEVICE_COOKIE,
+    IDENTITY_COOKIE,
+    SAFE_METHODS,
+    Kind,
+    Principal,
+    cookies,
+    same_site,
+)
 from services.gateway.routing import PORTAL, service_of
 from services.gateway.upstream import Headers, Upstream
 
@@ -27,8 +36,8 @@ _OURS = frozenset(
         *("traceparent", "tracestate"),
     )
 )
-_PAGES = (COOKIE, "__Host-preau_lang")
-"""The cookies that pages may read: the session, and the language the visitor chose."""
+_PAGES = (COOKIE, DEVICE_COOKIE, IDENTITY_COOKIE, "__Host-preau_lang")
+"""The cookies that pages get: the session, what goes back to us with a sign-in, and the language the visitor chose."""
 _NOT_BACK = frozenset(("x-request-id", "server", "date"))
 
 

@@ -52,6 +52,36 @@ async def account(connection: Connection, folded: str) -> tuple[Account, str | N
     return None if row is None else (_account(row), row["password_hash"])
 
 
+async def account_of(connection: Connection, person: UUID) -> tuple[Account, str | None] | None:
+    """The oldest account of a person with its password hash; locked, so that it stays as it is meanwhile."""
+    row = await connection.fetchrow(
+        "SELECT id, login, person, password_hash FROM accounts WHERE person = $1"
+        " ORDER BY created_at, id LIMIT 1 FOR UPDATE",
+        person,
+    )
+    return None if row is None else (_account(row), row["password_hash"])
+
+
+async def with_accounts(connection: Connection, people: Iterable[UUID]) -> set[UUID]:
+    """Those among the given people who have an account."""
+    rows = await connection.fetch("SELECT person FROM accounts WHERE person = ANY($1::uuid[])", list(people))
+    return {row["person"] for row in rows}
+
+
+async def give_login(connection: Connection, account: Account, login: str, folded: str, password_hash: str) -> bool:
+    """Give an account that has none a login and a password of its own; False when the login is another's."""
+    if await connection.fetchval("SELECT true FROM accounts WHERE folded = $1 AND id <> $2", folded, account.id):
+        return False
+    await connection.execute(
+        "UPDATE accounts SET login = $2, folded = $3, password_hash = $4 WHERE id = $1",
+        account.id,
+        login,
+        folded,
+        password_hash,
+    )
+    return True
+
+
 def _account(row: Record) -> Account:
     return Account(row["id"], row["login"], row["person"])
 
@@ -165,19 +195,39 @@ async def token_owner(connection: Connection, id: UUID) -> UUID | None:
 
 
 async def count_attempt(connection: Connection, subject: bytes, window: float) -> tuple[int, float]:
-    """Count an attempt; returns how many the window has seen and the seconds it has left."""
+    """Count an attempt unless it comes too early; returns how many the window has seen, and the seconds it is early."""
     row = await connection.fetchrow(
         "INSERT INTO sign_in_attempts AS known (subject, attempts, until)"
         " VALUES ($1, 1, now() + make_interval(secs => $2))"
         " ON CONFLICT (subject) DO UPDATE SET"
-        " attempts = CASE WHEN known.until <= now() THEN 1 ELSE known.attempts + 1 END,"
+        " attempts = CASE WHEN known.free_at > now() THEN known.attempts"
+        " WHEN known.until <= now() THEN 1 ELSE known.attempts + 1 END,"
         " until = CASE WHEN known.until <= now() THEN excluded.until ELSE known.until END"
-        " RETURNING attempts, extract(epoch FROM until - now())::float8 AS left",
+        " RETURNING attempts, coalesce(extract(epoch FROM nullif(old.free_at, '-infinity') - now()), 0)::float8 AS early",
         subject,
         window,
     )
     assert row is not None
-    return row["attempts"], row["left"]
+    return row["attempts"], max(0.0, row["early"])
+
+
+async def hold_attempts(connection: Connection, subject: bytes, seconds: float, window: float) -> None:
+    """Have the next attempt wait; what has been counted is remembered for a window after that."""
+    await connection.execute(
+        "UPDATE sign_in_attempts SET free_at = now() + make_interval(secs => $2),"
+        " until = greatest(until, now() + make_interval(secs => $2 + $3)) WHERE subject = $1",
+        subject,
+        seconds,
+        window,
+    )
+
+
+async def forgive_attempt(connection: Connection, subject: bytes) -> None:
+    """Take back one attempt, and the wait it brought: it was no guess."""
+    await connection.execute(
+        "UPDATE sign_in_attempts SET attempts = greatest(attempts - 1, 0), free_at = '-infinity' WHERE subject = $1",
+        subject,
+    )
 
 
 async def forget_attempts(connection: Connection, subject: bytes) -> None:
@@ -185,7 +235,17 @@ async def forget_attempts(connection: Connection, subject: bytes) -> None:
     await connection.execute("DELETE FROM sign_in_attempts WHERE subject = $1", subject)
 
 
+_OVER = (
+    "DELETE FROM credentials WHERE expires_at <= now()",
+    "DELETE FROM sign_in_attempts WHERE until <= now()",
+    "DELETE FROM sign_in_attempts WHERE subject IN"
+    " (SELECT subject FROM sign_in_attempts ORDER BY until DESC OFFSET 1000000)",
+    "DELETE FROM used_once WHERE until <= now()",
+    "DELETE FROM activation_codes WHERE expires_at <= now()",
+)
+
+
 async def sweep(connection: Connection) -> None:
-    """Remove what is over: sessions, tokens, windows of attempts."""
-    await connection.execute("DELETE FROM credentials WHERE expires_at <= now()")
-    await connection.execute("DELETE FROM sign_in_attempts WHERE until <= now()")
+    """Remove what is over: sessions, tokens, windows of attempts (a million at the most), used states, codes."""
+    for statement in _OVER:
+        await connection.execute(statement)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,8 +9,9 @@ from uuid import UUID
 from chassis.database import Connection
 from chassis.problems import FieldError, Problem, invalid, not_found
 from contracts.envelope import new_id
-from services.gateway import store
-from services.gateway.domain import Account, Kind, counted, digest, fold, network, new_secret
+from services.gateway import attempts, store
+from services.gateway.activation.store import remove_code
+from services.gateway.domain import Account, Kind, digest, fold, new_secret
 
 OPERATOR = "operator"
 _DAY = 86_400.0
@@ -29,15 +29,6 @@ class Issued:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptLimits:
-    """How many attempts to sign in one window takes, in seconds; one address may be a whole school's."""
-
-    window: float = 900.0
-    account: int = 10
-    address: int = 200
-
-
 async def bootstrap_operator(connection: Connection, login: str = OPERATOR) -> str:
     """Make the operator's account if it is absent, and a token of a year for it; returns the token."""
     await store.add_account(connection, Account(UUID(new_id()), login, None), fold(login), None)
@@ -52,8 +43,16 @@ async def add_account(connection: Connection, login: str, password_hash: str, pe
     """Make an account of a person, or of an operator when `person` is None; a 409 `Problem` when the login is taken."""
     account = Account(UUID(new_id()), login, person)
     if not await store.add_account(connection, account, fold(login), password_hash):
-        raise Problem(409, "login-taken", "This login is taken", errors=[FieldError("login", "unique", "is taken")])
+        raise login_taken()
+    if person is not None:
+        # A code made for who had no account must not open the one they have now.
+        await remove_code(connection, person)
     return account
+
+
+def login_taken() -> Problem:
+    """The answer to a login that is another's."""
+    return Problem(409, "login-taken", "This login is taken", errors=[FieldError("login", "unique", "is taken")])
 
 
 async def change_password(connection: Connection, login: str, password_hash: str) -> None:
@@ -61,7 +60,7 @@ async def change_password(connection: Connection, login: str, password_hash: str
     account = await _known(connection, login)
     await store.set_password(connection, account.id, password_hash)
     await store.remove_credentials_of(connection, account.id, Kind.SESSION)
-    await store.forget_attempts(connection, counted("account", fold(login)))
+    await store.forget_attempts(connection, attempts.of_account(login))
 
 
 async def remove_account(connection: Connection, login: str) -> None:
@@ -77,27 +76,8 @@ async def _known(connection: Connection, login: str) -> Account:
     return found[0]
 
 
-async def count_attempt(connection: Connection, login: str, address: str, limits: AttemptLimits) -> int:
-    """Count an attempt before its password is looked at; returns the seconds to wait, 0 when it may go on.
-
-    Commit it whatever follows: attempts that run at the same time count too.
-    """
-    subjects = [
-        (counted("account", fold(login)), limits.account),
-        (counted("address", network(address)), limits.address),
-    ]
-    wait = 0
-    # Rows are taken in one order, so that two attempts cannot wait for each other.
-    for subject, most in sorted(subjects):
-        attempts, left = await store.count_attempt(connection, subject, limits.window)
-        if attempts > most:
-            wait = max(wait, math.ceil(left), 1)
-    return wait
-
-
-async def sign_in(connection: Connection, account: Account, replaced: UUID | None, seconds: float) -> Issued:
+async def open_session(connection: Connection, account: Account, replaced: UUID | None, seconds: float) -> Issued:
     """Open a session for who has proved to be this account; the session they came with ends."""
-    await store.forget_attempts(connection, counted("account", fold(account.login)))
     if replaced:
         await store.remove_credential(connection, replaced)
     issued = await _issue(connection, Kind.SESSION, account.id, None, seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
 from uuid import UUID
@@ -21,6 +21,10 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 SESSION_COOKIE = "__Host-preau_session"
 _MOST_GRADES = 1000
+DEVICE_COOKIE = "__Host-preau_device"
+IDENTITY_COOKIE = "__Host-preau_identity"
+CARRIED = (SESSION_COOKIE, DEVICE_COOKIE, IDENTITY_COOKIE)
+"""The cookies of the public API that pages carry between it and the browser, without knowing what is in them."""
 _LONGEST_ANSWER = 4 * 1024 * 1024
 _SESSION = re.compile(r"^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,4096}$")
 
@@ -51,6 +55,47 @@ class Throttled(Exception):
 
 class WrongCredentials(Exception):
     """No account has this login and password."""
+
+
+class WrongCode(Exception):
+    """This activation code is unknown, used or over."""
+
+
+class Taken(Exception):
+    """An activation that another account stands in the way of; `code` is the public API's."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Label(BaseModel):
+    """A provider's name in both languages."""
+
+    fr: str
+    en: str
+
+
+class Provider(BaseModel):
+    """A provider that people may sign in with."""
+
+    name: str
+    label: Label
+
+
+class Providers(BaseModel):
+    """Providers, and the name of the one that has just named a visitor whom nobody here knows yet."""
+
+    items: list[Provider] = []
+    pending: str | None = None
+
+
+class _SignedOut(BaseModel):
+    end_session: str
+
+
+class _Problem(BaseModel):
+    code: str = ""
 
 
 class Person(BaseModel):
@@ -104,12 +149,16 @@ class Visitor:
 
     session: str | None
     headers: Mapping[str, str]
+    carried: Mapping[str, str] = field(default_factory=dict)
+    """What else the public API keeps in the browser, by the cookie's name."""
 
     def forwarded(self) -> dict[str, str]:
         """The headers of a call made on behalf of this visitor."""
         headers = dict(self.headers)
-        if self.session and _SESSION.match(self.session):
-            headers["Cookie"] = f"{SESSION_COOKIE}={self.session}"
+        cookies = {SESSION_COOKIE: self.session or "", **self.carried}
+        sent = [f"{name}={value}" for name, value in cookies.items() if _SESSION.match(value)]
+        if sent:
+            headers["Cookie"] = "; ".join(sent)
         return headers
 
 
@@ -216,9 +265,28 @@ class PublicApi:
             raise Unavailable
         return answer.cookies
 
-    async def sign_out(self, visitor: Visitor) -> None:
-        """End the visitor's session; one that is already over is no error."""
-        await self._call("DELETE", "/v1/sessions/current", visitor)
+    async def sign_out(self, visitor: Visitor) -> str | None:
+        """End the visitor's session; returns where a provider's own ends. One that is already over is no error."""
+        answer = await self._call("DELETE", "/v1/sessions/current", visitor)
+        return _read(_SignedOut, answer).end_session if answer.status == 200 else None
+
+    async def providers(self, visitor: Visitor) -> Providers:
+        """The providers that people may sign in with."""
+        return _read(Providers, await self._call("GET", "/v1/sign-in", visitor))
+
+    async def activate(self, visitor: Visitor, code: str, own: Mapping[str, str] | None) -> list[str]:
+        """The cookies of a new session; raises `WrongCode`, `Taken`, `Throttled` or `Unavailable`.
+
+        `own` is a login and a password; None leaves it to who a provider has just said the visitor is.
+        """
+        body: dict[str, object] = {"code": code} | ({"own": dict(own)} if own else {})
+        answer = await self._call("POST", "/v1/activations", visitor, body=body)
+        if answer.status == 429:
+            raise Throttled(answer.retry_after)
+        if answer.status >= 400:
+            kind = _problem(answer)
+            raise Taken(kind) if answer.status == 409 or kind == "no-identity" else WrongCode
+        return answer.cookies
 
     async def _call(
         self,
@@ -251,7 +319,7 @@ async def _received(response: aiohttp.ClientResponse) -> _Answer:
         if size > _LONGEST_ANSWER:
             raise Unavailable
         chunks.append(chunk)
-    cookies = [c for c in response.headers.getall("Set-Cookie", []) if c.startswith(f"{SESSION_COOKIE}=")]
+    cookies = [c for c in response.headers.getall("Set-Cookie", []) if c.partition("=")[0] in CARRIED]
     after = response.headers.get("Retry-After", "")
     return _Answer(response.status, b"".join(chunks), cookies, int(after) if after.isdigit() else 60)
 
@@ -266,6 +334,13 @@ def _read(kind: type[_Model], answer: _Answer) -> _Model:
         return kind.model_validate_json(answer.body, extra="ignore")
     except ValidationError as error:
         raise Unavailable from error
+
+
+def _problem(answer: _Answer) -> str:
+    try:
+        return _Problem.model_validate_json(answer.body, extra="ignore").code
+    except ValidationError:
+        return ""
 
 
 def signed_out_cookie() -> str:

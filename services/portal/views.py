@@ -13,13 +13,26 @@ from zoneinfo import ZoneInfo
 
 from contracts.directory import RoleName
 from contracts.feed import Category, Coded, ItemPut, Text
-from services.portal.client import FeedPage, FeedQuery, HeldRole, Me
+from services.portal.client import FeedPage, FeedQuery, HeldRole, Me, Providers
 from services.portal.words import Words
 
 ZONE = ZoneInfo("Europe/Paris")
 """The schools' zone: a day is a day there, wherever the reader is."""
 TONES = 5
 """How many colours tell children apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A provider that people may sign in with, as its button says it."""
+
+    name: str
+    label: str
+
+
+def buttons(providers: Providers, words: Words) -> list[Button]:
+    """A button for each provider."""
+    return [Button(one.name, one.label.en if words.lang == "en" else one.label.fr) for one in providers.items]
 
 
 @dataclass(frozen=True, slots=True)

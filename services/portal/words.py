@@ -37,6 +37,29 @@ class Words:
     sign_in_unavailable: str
     signed_out: str
     sign_out: str
+    sign_in_with: str
+    or_with: str
+    provider_failed: Mapping[str, str]
+    signed_out_here: str
+    signing_out_there: str
+    sign_out_there: str
+
+    have_code: str
+    activation: str
+    activation_lead: str
+    activation_pending: str
+    activation_code: str
+    activation_code_hint: str
+    choose_login: str
+    choose_login_hint: str
+    choose_password: str
+    password_rule: str
+    activate: str
+    activation_help: str
+    wrong_code: str
+    missing_code: str
+    short_password: str
+    taken: Mapping[str, str]
 
     family_title: str
     own_title: str
@@ -173,6 +196,40 @@ FR = Words(
     "réessayez dans quelques instants.",
     signed_out="Vous êtes déconnecté. À bientôt\u00a0!",
     sign_out="Se déconnecter",
+    sign_in_with="Se connecter avec {provider}",
+    or_with="ou avec votre identifiant Préau",
+    provider_failed={
+        "refused": "La connexion a été annulée. Vous pouvez recommencer, ou utiliser votre identifiant Préau.",
+        "unavailable": "Ce service de connexion ne répond pas. Réessayez dans quelques instants.",
+        "invalid": "Ce service de connexion a donné une réponse que nous ne pouvons pas accepter. "
+        "Réessayez ; si cela se répète, prévenez le collège.",
+        "expired": "Cette connexion a expiré ou a commencé dans un autre navigateur. Recommencez.",
+    },
+    signed_out_here="Vous êtes déconnecté de Préau",
+    signing_out_there="Nous vous déconnectons aussi du service avec lequel vous vous étiez connecté.",
+    sign_out_there="Terminer la déconnexion",
+    have_code="J’ai un code d’activation",
+    activation="Activer mon compte",
+    activation_lead="Le collège vous a remis un code d’activation : il sert une seule fois.",
+    activation_pending="Vous êtes connecté avec {provider}. Saisissez votre code d’activation : "
+    "la prochaine fois, il ne vous sera plus demandé.",
+    activation_code="Code d’activation",
+    activation_code_hint="Douze lettres et chiffres, par exemple KX4M-7TRA-9CWE.",
+    choose_login="Choisissez un identifiant",
+    choose_login_hint="Par exemple votre adresse électronique.",
+    choose_password="Choisissez un mot de passe",  # noqa: S106 - a label
+    password_rule="8 caractères au moins ; une phrase que vous retenez convient très bien.",  # noqa: S106
+    activate="Activer mon compte",
+    activation_help="Code perdu ou refusé ? Le secrétariat du collège peut vous en donner un nouveau.",
+    wrong_code="Ce code est inconnu, déjà utilisé ou périmé. Vérifiez votre saisie, puis réessayez.",
+    missing_code="Saisissez votre code d’activation.",
+    short_password="Choisissez un identifiant, et un mot de passe de 8 caractères au moins.",  # noqa: S106
+    taken={
+        "login-taken": "Cet identifiant est déjà pris. Choisissez-en un autre.",
+        "has-account": "Vous avez déjà un compte. Connectez-vous avec votre identifiant.",
+        "identity-taken": "Ce compte est déjà lié à une autre personne. Adressez-vous au secrétariat du collège.",
+        "no-identity": "Votre connexion a expiré. Connectez-vous de nouveau, puis saisissez votre code.",
+    },
     family_title="Les nouvelles du collège",
     own_title="Mes nouvelles",
     staff_title="Mon espace",
@@ -357,6 +414,40 @@ EN = Words(
     sign_in_unavailable="Préau is unavailable for the moment. Your login is not at fault: try again shortly.",
     signed_out="You are signed out. See you soon!",
     sign_out="Sign out",
+    sign_in_with="Sign in with {provider}",
+    or_with="or with your Préau login",
+    provider_failed={
+        "refused": "Signing in was cancelled. You can begin again, or use your Préau login.",
+        "unavailable": "This sign-in service does not answer. Try again shortly.",
+        "invalid": "This sign-in service gave an answer that we cannot accept. "
+        "Try again; if it happens again, tell the school.",
+        "expired": "This sign-in took too long, or began in another browser. Begin again.",
+    },
+    signed_out_here="You are signed out of Préau",
+    signing_out_there="We are signing you out of the service you had signed in with, too.",
+    sign_out_there="Finish signing out",
+    have_code="I have an activation code",
+    activation="Activate my account",
+    activation_lead="The school gave you an activation code: it works once.",
+    activation_pending="You are signed in with {provider}. Enter your activation code: "
+    "next time you will not be asked for it.",
+    activation_code="Activation code",
+    activation_code_hint="Twelve letters and digits, KX4M-7TRA-9CWE for example.",
+    choose_login="Choose a login",
+    choose_login_hint="Your e-mail address, for example.",
+    choose_password="Choose a password",  # noqa: S106 - a label
+    password_rule="8 characters at least; a sentence you remember is a good one.",  # noqa: S106 - a rule
+    activate="Activate my account",
+    activation_help="Lost your code, or was it refused? The school office can give you a new one.",
+    wrong_code="This code is unknown, used or too old. Check what you typed, then try again.",
+    missing_code="Enter your activation code.",
+    short_password="Choose a login, and a password of 8 characters at least.",  # noqa: S106 - a rule
+    taken={
+        "login-taken": "This login is taken. Choose another one.",
+        "has-account": "You have an account already. Sign in with your login.",
+        "identity-taken": "This account is linked to another person already. Please ask the school office.",
+        "no-identity": "Your sign-in is over. Sign in again, then enter your code.",
+    },
     family_title="News from school",
     own_title="My news",
     staff_title="My space",

@@ -17,7 +17,7 @@ from tests.platform import Login, Platform
 _STORED = {
     "directory": ("entities", "idempotency_keys"),
     "grades": ("assessments", "marks", "disclosures", "mark_changes", "idempotency_keys"),
-    "gateway": ("accounts", "credentials", "idempotency_keys"),
+    "gateway": ("accounts", "activation_codes", "credentials", "external_identities", "idempotency_keys"),
 }
 
 

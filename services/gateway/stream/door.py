@@ -16,6 +16,7 @@ from roster import store
 from roster.store import ReaderScopes
 from services.gateway.authentication import Authenticator
 from services.gateway.domain import Principal
+from services.gateway.limits import STREAMS, RequestLimits
 from services.gateway.stream import frames
 from services.gateway.stream.fanout import FanOut
 from services.gateway.stream.intake import Intake
@@ -47,6 +48,7 @@ class Ask:
     headers: Mapping[bytes, bytes]
     query: bytes
     request: str
+    address: str | None = None
 
     @property
     def cursor(self) -> str | None:
@@ -67,6 +69,7 @@ class Door:
         authenticator: Authenticator,
         database: Database,
         limits: Limits,
+        requests: RequestLimits,
         worker: str,
     ) -> None:
         self._fanout = fanout
@@ -76,6 +79,7 @@ class Door:
         self._database = database
         self.limits = limits
         self._worker = worker
+        self._requests = requests
         self._places: dict[UUID, int] = {}
         self._opening = 0
         self._by_credential: dict[UUID, set[Reader]] = {}
@@ -93,6 +97,7 @@ class Door:
         """
         if not self._intake.ready:
             raise busy("The stream is not ready to be sent.", _random.randint(1, _MOST_RETRY_AFTER))
+        self._requests.check(STREAMS, ask.headers, ask.address)
         principal = await self._authenticator.principal(ask.headers)
         if principal is None:
             raise unauthenticated()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from chassis.database import UNREACHABLE
 from chassis.problems import Problem, busy
 from contracts.envelope import new_id
+from services.gateway.limits import Addresses
 from services.gateway.stream.door import Ask, Door
 from services.gateway.stream.reader import Reader, Sink
 
@@ -24,9 +27,10 @@ _log = logging.getLogger(__name__)
 class StreamProtocol(HttpToolsProtocol):
     """One connection. It serves requests as uvicorn does until one asks for the stream, and is that stream from then on."""
 
-    def __init__(self, *args: Any, door: Door, **options: Any) -> None:
+    def __init__(self, *args: Any, door: Door, addresses: Addresses, **options: Any) -> None:
         super().__init__(*args, **options)
         self._door = door
+        self._addresses = addresses
         self._streaming = False
         self._reader: Reader | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -63,7 +67,7 @@ class StreamProtocol(HttpToolsProtocol):
             return
         self._streaming = True
         ask = Ask(dict(self.headers), self.url.partition(b"?")[2], new_id())
-        self._opening = self.loop.create_task(self._open(ask))
+        self._opening = self.loop.create_task(self._open(ask, dict(self.scope)))
         self.tasks.add(self._opening)
         self._opening.add_done_callback(self.tasks.discard)
 
@@ -76,8 +80,9 @@ class StreamProtocol(HttpToolsProtocol):
             and (self.cycle is None or self.cycle.response_complete)
         )
 
-    async def _open(self, ask: Ask) -> None:
+    async def _open(self, ask: Ask, scope: Scope) -> None:
         try:
+            ask = replace(ask, address=await self._addresses.of(scope))
             self.transport.set_write_buffer_limits(high=_HIGH_WATER, low=_LOW_WATER)
             reader = await self._door.open(ask, cast("Sink", self.transport))
         except Problem as problem:
@@ -156,6 +161,6 @@ class StreamProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
 
-def protocol(door: Door) -> partial[StreamProtocol]:
+def protocol(door: Door, addresses: Addresses) -> partial[StreamProtocol]:
     """What uvicorn takes as its `http` option."""
-    return partial(StreamProtocol, door=door)
+    return partial(StreamProtocol, door=door, addresses=addresses)

@@ -15,7 +15,7 @@ from uuid import UUID
 from services.notify.letters import Letter
 from services.notify.words import Words, words
 
-PREFERENCES = "/preferences"
+PREFERENCES = "/notifications"
 """Path of the portal where people choose what they receive."""
 _SEVEN_BIT = SMTP.clone(cte_type="7bit")
 _ADDRESS = re.compile(r"[!#-'*+\-/-9=?A-Z^-~]+(\.[!#-'*+\-/-9=?A-Z^-~]+)*@[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from services.portal.api import account, grades, home, notifications
+from services.portal.api import account, activation, grades, home, notifications
 from services.portal.pages import ASSETS
 
 router = APIRouter(include_in_schema=False)
-for _part in (home, grades, notifications, account):
+for _part in (home, grades, notifications, account, activation):
     router.include_router(_part.router)
 
 

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from chassis.telemetry import current_traceparent, request_id
-from services.portal.client import SESSION_COOKIE, PublicApi, Visitor
-from services.portal.pages import here
+from services.portal import views
+from services.portal.client import (
+    DEVICE_COOKIE,
+    IDENTITY_COOKIE,
+    SESSION_COOKIE,
+    NotSignedIn,
+    Providers,
+    PublicApi,
+    Refused,
+    Unavailable,
+    Visitor,
+)
+from services.portal.pages import here, language
+from services.portal.words import Words
 
 PLACES = ("/", "/notes", "/notifications")
 """The pages of the portal that a visitor may come back to."""
 LONGEST_PLACE = 2000
+LONGEST_FIELD = 256
 _FORWARDED = ("origin", "sec-fetch-site", "x-forwarded-for", "x-forwarded-proto", "user-agent")
 _One = TypeVar("_One")
 _Other = TypeVar("_Other")
@@ -48,7 +62,18 @@ def visitor(request: Request, *, anonymous: bool = False) -> Visitor:
         headers["x-request-id"] = str(request_id.get())
     if traceparent := current_traceparent():
         headers["traceparent"] = traceparent
-    return Visitor(None if anonymous else request.cookies.get(SESSION_COOKIE), headers)
+    carried = {name: request.cookies[name] for name in (DEVICE_COOKIE, IDENTITY_COOKIE) if name in request.cookies}
+    return Visitor(None if anonymous else request.cookies.get(SESSION_COOKIE), headers, carried)
+
+
+async def providers(request: Request) -> tuple[list[views.Button], str]:
+    """The buttons of providers, and the name of the one that has just named a visitor whom nobody knows yet."""
+    found = Providers()
+    # Without its buttons the page is still of use.
+    with contextlib.suppress(Unavailable, Refused, NotSignedIn):
+        found = await public(request).providers(visitor(request, anonymous=True))
+    buttons = views.buttons(found, language(request))
+    return buttons, next((one.label for one in buttons if one.name == found.pending), "")
 
 
 def same_origin(request: Request) -> None:
@@ -92,3 +117,17 @@ async def both(one: Awaitable[_One], other: Awaitable[_Other]) -> tuple[_One, _O
     if isinstance(beside, BaseException):
         raise beside
     return found, beside
+
+
+def patience(words: Words, seconds: int) -> str:
+    """How long to wait before trying again, in words."""
+    if seconds < 120:
+        return words.throttled.format(seconds=seconds)
+    return words.throttled_minutes.format(minutes=-(-seconds // 60))
+
+
+def with_cookies(answer: Response, cookies: list[str]) -> Response:
+    """An answer that hands the public API's cookies on."""
+    for cookie in cookies:
+        answer.headers.append("set-cookie", cookie)
+    return answer
