@@ -52,7 +52,7 @@ def text(of: EmailMessage, kind: str = "plain") -> str:
 def test_a_new_grade_in_french_and_in_english() -> None:
     french = message(letter(), SENDER)
     assert french["Subject"] == "Zoé · Mathématiques : 14,5/20"
-    for part in ("Zoé a une nouvelle note", "14,5/20", "coefficient 2", "https://preau.exemple.fr/preferences"):
+    for part in ("Zoé a une nouvelle note", "14,5/20", "coefficient 2", "https://preau.exemple.fr/notifications"):
         assert part in text(french)
         assert part in text(french, "html")
     english = message(letter(language="en"), SENDER)
@@ -76,7 +76,7 @@ def test_headers_of_what_a_machine_sends() -> None:
     made = message(one, SENDER)
     assert made["Message-ID"] == f"<{one.message_id}@preau.exemple.fr>"
     assert made["Auto-Submitted"] == "auto-generated"
-    assert made["List-Unsubscribe"] == "<https://preau.exemple.fr/preferences>"
+    assert made["List-Unsubscribe"] == "<https://preau.exemple.fr/notifications>"
     assert made["From"].addresses[0].addr_spec == SENDER.address
     assert made["Date"].datetime.tzinfo is not None
 
