@@ -20,6 +20,7 @@ COMMANDS = {
     "topics": "cli.topics",
     "dlq": "cli.dlq",
     "doctor": "cli.doctor",
+    "bench": "cli.bench",
 }
 
 
