@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": "cli.doctor",
     "generate": "cli.generating",
     "rebuild": "cli.rebuild",
+    "bench": "cli.bench",
 }
 
 

@@ -1,0 +1,1 @@
+"""Floor programs: the least that any program with the same guarantees must do, on the same servers."""
