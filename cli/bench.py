@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _help() -> str:
-    return "; ".join(f"{name}: {what}" for name, what in BENCHES.items()) + f"; {ALL}: one after the other, and the plots."
+    return (
+        "; ".join(f"{name}: {what}" for name, what in BENCHES.items()) + f"; {ALL}: one after the other, and the plots."
+    )
 
 
 def bench(name: Annotated[str, typer.Argument(help=_help())]) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 import aiohttp
 
 from cli.demo.client import ApiProblem
+from cli.demo.mails import judge, opened, without_repeats
 from cli.demo.outage import NoSuchPart, outage
 from cli.demo.show import Tell
 from cli.demo.stage import Stage, StepFailed, staged
 from cli.demo.steps import STEPS
 from cli.running_home import RunningHome
+from infra.local.control import ask
 
 PATIENCE = 15.0
 OUTAGE_PATIENCE = 90.0
@@ -31,6 +33,7 @@ async def play(running: RunningHome, operator_token: str, tell: Tell, kill: Sequ
             tell("step", number=len(STEPS) + 1, title=f"{' and '.join(kill)} killed while grades are posted")
             ok &= await _outcome(stage, outage(stage, running.home, kill))
         ok &= await _judged(stage)
+        ok &= await _mailed(stage, running, bool(kill))
     tell("end", ok=ok, seconds=round(time.monotonic() - began, 1))
     return ok
 
@@ -48,6 +51,31 @@ async def _outcome(stage: Stage, step: Awaitable[str]) -> bool:
     stage.posted_at = None
     stage.tell("outcome", ok=ok, text=text, seconds=round(time.monotonic() - began, 2))
     return ok
+
+
+async def _mailed(stage: Stage, running: RunningHome, killed: bool) -> bool:
+    """Judge the e-mails too: each guardian with the right has been told of each grade, and nobody else."""
+    address = (ask(running.home, "status") or {}).get("mailbox")
+    if not address:
+        stage.tell("note", text="No local mailbox: the e-mails are not looked at.")
+        return True
+    mailbox = await opened(stage, address)
+    verdict = await mailbox.settle(stage.ledger, OUTAGE_PATIENCE if killed else PATIENCE)
+    repeats = len(mailbox.told) - len(without_repeats(mailbox.told))
+    if killed:
+        verdict = judge(stage.ledger, without_repeats(mailbox.told), time.time(), mailbox.addresses)
+    findings = [f"{f.fault}: {f.reader}: {f.key}: {f.what}" for f in verdict.findings[:50]]
+    stage.tell(
+        "mails",
+        address=address,
+        counts=verdict.counts(),
+        delivered=verdict.delivered,
+        repeats=repeats,
+        last=mailbox.last,
+        findings=findings,
+        clean=verdict.clean,
+    )
+    return verdict.clean
 
 
 async def _judged(stage: Stage) -> bool:

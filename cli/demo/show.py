@@ -71,6 +71,18 @@ class Paper:
         for finding in findings:
             self._console.print(f"  {finding}", style="red", markup=False)
 
+    def _mails(self, address: str, counts: dict[str, int], delivered: int, repeats: int, last: list[tuple[str, str]],
+               findings: list[str], **_: Any) -> None:  # fmt: skip
+        self._console.print(f"\nE-mails in the mailbox ({address}):")
+        for reader, subject in last:
+            self._console.print(f"  [green]✉[/] {escape(reader):<18} {escape(subject)}")
+        wrong = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
+        again = f", {repeats} sent once more after a crash" if repeats else ""
+        colour = "bold red" if wrong else "green"
+        self._console.print(f"  [{colour}]{delivered} as they should be, {wrong or 'nothing wrong'}{again}[/]")
+        for finding in findings:
+            self._console.print(f"  {finding}", style="red", markup=False)
+
     def _end(self, ok: bool, seconds: float) -> None:
         what = "Every step did what it should" if ok else "The demo found something wrong"
         self._console.print(f"\n[{'bold green' if ok else 'bold red'}]{what}[/] ({seconds:.1f} s)")
