@@ -10,7 +10,7 @@ import typer
 from cli.downloads import JarsUnavailable, fetch_jars
 from infra.local.home import CHECKOUT
 
-TWO_AT_A_TIME = ("-n", "2", "--dist", "loadgroup")
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadscope")
 """Most tests wait for servers; more than two whole sets of servers would only wait for one another."""
 
 

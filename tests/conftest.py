@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -20,19 +21,16 @@ from infra.local.kafka import Kafka
 from infra.local.postgres import Postgres
 from roster.replica import ROSTER
 from tests.platform import platform
+from tests.sharing import Sharing
 
 __all__ = ["platform"]
 
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where workers share the tests, one has all that stand on the one platform, and a file is never torn apart."""
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        group = "platform" if "platform" in names else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
+    """Where workers share the tests, share them so that the platform is started once."""
+    return Sharing(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from email.message import Message
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ class Reply:
     status: int
     body: Any
     headers: Mapping[str, str]
+    cookies: str = ""
+    """What it set, as a browser would send it."""
 
 
 @dataclass
@@ -96,10 +99,10 @@ class Platform:
         request = urllib.request.Request(self.base_url + path, given, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return _reply(answer.status, answer.read(), dict(answer.headers.items()))
+                return _reply(answer.status, answer.read(), answer.headers)
         except HTTPError as error:
             with error:
-                return _reply(error.code, error.read(), dict(error.headers.items()))
+                return _reply(error.code, error.read(), error.headers)
 
     def ok(self, method: str, path: str, body: object = None, *, by: str) -> Any:
         """The body of a request that must succeed."""
@@ -174,11 +177,12 @@ class Platform:
         return login
 
 
-def _reply(status: int, content: bytes, headers: Mapping[str, str]) -> Reply:
+def _reply(status: int, content: bytes, headers: Message) -> Reply:
     text = content.decode("utf-8", "replace")
+    cookies = "; ".join(cookie.partition(";")[0] for cookie in headers.get_all("Set-Cookie", []))
     named = {name.lower(): value for name, value in headers.items()}
     is_json = "json" in named.get("content-type", "")
-    return Reply(status, json.loads(text) if is_json and text else text, named)
+    return Reply(status, json.loads(text) if is_json and text else text, named, cookies)
 
 
 _STARTED = pytest.StashKey[Platform]()

@@ -123,8 +123,8 @@ def test_any_service_may_have_workers_that_share_its_port(home: Home) -> None:
     system = System(home, free_port(), parse_scale(["grades=2,feed=1", "relay=2"]))
     told = {part.name: part.environment for part in system.parts()}
     assert list(told) == [
-        "postgres", "kafka", "directory", "grades-1", "grades-2", "feed", "relay-1", "relay-2", "gateway-1", "gateway-2",
-        "portal", "mailbox",
+        "postgres", "kafka", "directory", "grades-1", "grades-2", "feed", "notify", "relay-1", "relay-2", "gateway-1",
+        "gateway-2", "portal", "mailbox",
     ]  # fmt: skip
     one, two = told["grades-1"], told["grades-2"]
     assert (one["PREAU_INSTANCE"], two["PREAU_INSTANCE"]) == ("grades-1", "grades-2")
@@ -138,7 +138,7 @@ def test_any_service_may_have_workers_that_share_its_port(home: Home) -> None:
 
 def test_a_database_server_has_room_for_every_worker(home: Home) -> None:
     many = System(home, free_port(), parse_scale(["grades=16,feed=16,directory=16,gateway=16"]))
-    assert "--max_connections=910" in many.postgres.command
+    assert "--max_connections=924" in many.postgres.command
     assert "--max_connections=200" in System(home, free_port()).postgres.command
 
 

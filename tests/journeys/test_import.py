@@ -216,8 +216,7 @@ def assert_pages(platform: Platform, parent: str, stranger: str, title: str) -> 
 
     def shown(login: Login) -> Iterator[bool]:
         signed_in = platform.call("POST", "/v1/sessions", {"login": login.login, "password": login.password})
-        cookie = {"Cookie": signed_in.headers["set-cookie"].partition(";")[0]}
-        yield title in platform.call("GET", "/", headers=cookie).body
+        yield title in platform.call("GET", "/", headers={"Cookie": signed_in.cookies}).body
         yield title in json.dumps(platform.ok("GET", "/v1/feed", by=login.login), ensure_ascii=False)
 
     reading, other = account(platform, parent), account(platform, stranger)

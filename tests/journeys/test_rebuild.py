@@ -118,7 +118,7 @@ def test_the_history_is_the_same_though_the_topic_has_lost_it(platform: Platform
 
 def pid_of(platform: Platform, part: str) -> int:
     status = ask(platform.home, "status") or {"parts": []}
-    return next(int(one["pid"]) for one in status["parts"] if one["part"] == part)
+    return next(int(one["pid"]) for one in status["parts"] if one["part"].partition("-")[0] == part)
 
 
 @pytest.mark.timeout(180)

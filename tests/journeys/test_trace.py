@@ -22,12 +22,13 @@ def spans_of(platform: Platform, trace: str) -> list[dict[str, Any]]:
 
 
 def names(spans: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
-    """How often each service wrote a span of each name; a request's is named by its method last."""
+    """How often each service wrote a span of each name."""
     return Counter((span["resource"]["attributes"]["service.name"], named(span["name"])) for span in spans)
 
 
 def named(name: str) -> str:
-    return "POST" if name.endswith("POST") else name
+    """A request's span is named by its method last, that of the feed's topic by its generation."""
+    return "POST" if name.endswith("POST") else name.partition("-g")[0]
 
 
 async def test_a_grade_is_followed_from_the_request_to_the_streams(stage: Stage, platform: Platform) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from chassis.problems import Problem
+from chassis.problems import FieldError, Problem
 from services.gateway import attempts, browsers
 from services.gateway.activation import usecases
 from services.gateway.bodies import (
@@ -46,7 +46,8 @@ async def activate(body: Activation, request: Request, response: Response, front
     await count(front, who)
     identity = None if body.own else browsers.identity_of(request, front.seals)
     if body.own is None and identity is None:
-        raise Problem(422, "no-identity", "Give a login and a password, or sign in with a provider first")
+        rule = FieldError("own", "identity", "Give a login and a password, or sign in with a provider first")
+        raise Problem(422, "no-identity", "Nobody is named whom the code could be for", errors=[rule])
     account = await _activated(front, body, identity)
     issued = await begin_session(front, request, response, account, counted=who, identity=identity)
     browsers.take_identity(response)
