@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 
 from cli.running_home import RunningHome
+from infra.local.control import ask
 from infra.local.home import CHECKOUT, Home
 
 SERVICES = ("grades", "feed", "gateway")
@@ -32,13 +34,23 @@ AUTHORITY = "parent,guardian"
 
 
 @dataclass(frozen=True, slots=True)
+class Imported:
+    """The importing process: what it printed, its peak memory in MiB, its seconds on a core."""
+
+    answer: bytes
+    peak_mib: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
-    """One import: seconds of the importing process and until the last roster knew, its peak memory, its report."""
+    """One import: seconds of the importing process and until each roster knew, seconds on a core of each part."""
 
     what: str
     process: float
-    rosters: float
-    peak_mib: float
+    rosters: dict[str, float]
+    cpu: dict[str, float]
+    imported: Imported
     published: int
     report: dict[str, Any]
 
@@ -69,18 +81,33 @@ def _environment(home: Home) -> dict[str, str]:
 def measure(what: str, up: RunningHome, package: Path) -> Measured:
     """Import the package and wait for the rosters."""
     before = asyncio.run(position(up, "directory", "SELECT sequence FROM directory_position"))
+    spent = cpu_seconds(up.home)
     begun = time.monotonic()
-    answer, peak = _import(up, package)
+    imported = _import(up, package)
     process = time.monotonic() - begun
-    report: dict[str, Any] = json.loads(answer)
+    report: dict[str, Any] = json.loads(imported.answer)
     if report["refused"]:
         raise SystemExit(f"the set was refused: {report['codes']}")
-    asyncio.run(caught_up(up, report["position"]))
-    return Measured(what, process, time.monotonic() - begun, peak, report["position"] - before, report)
+    rosters = asyncio.run(caught_up(up, report["position"], begun))
+    cpu = {name: seconds - spent.get(name, 0.0) for name, seconds in cpu_seconds(up.home).items()}
+    return Measured(what, process, rosters, cpu, imported, report["position"] - before, report)
 
 
-def _import(up: RunningHome, package: Path) -> tuple[bytes, float]:
-    """What the import printed, and the peak memory of its process in MiB."""
+def cpu_seconds(home: Home) -> dict[str, float]:
+    """Seconds on a core of each part so far, its children among them."""
+    answer: dict[str, Any] = ask(home, "status") or {}
+    return {part["part"]: _tree_seconds(part["pid"]) for part in answer.get("parts", ()) if part["pid"]}
+
+
+def _tree_seconds(pid: int) -> float:
+    root = psutil.Process(pid)
+    ended = root.cpu_times().children_user + root.cpu_times().children_system
+    alive = (process.cpu_times() for process in [root, *root.children(recursive=True)])
+    return ended + sum(times.user + times.system for times in alive)
+
+
+def _import(up: RunningHome, package: Path) -> Imported:
+    """Run the command an operator has for it."""
     command = [sys.executable, "-m", "cli", "import", "oneroster", str(package), "--authority", AUTHORITY, "--json"]
     environment = _environment(up.home)
     with tempfile.TemporaryFile() as printed:
@@ -91,7 +118,8 @@ def _import(up: RunningHome, package: Path) -> tuple[bytes, float]:
             raise SystemExit(f"the import ended with {process.returncode}")
         printed.seek(0)
         # Kibibytes, but bytes on macOS.
-        return printed.read(), usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
+        peak = usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
+        return Imported(printed.read(), peak, usage.ru_utime + usage.ru_stime)
 
 
 async def position(up: RunningHome, service: str, query: str) -> int:
@@ -104,24 +132,38 @@ async def position(up: RunningHome, service: str, query: str) -> int:
         await connection.close()
 
 
-async def caught_up(up: RunningHome, wanted: int) -> None:
-    """Wait until the roster of every service has come as far as the directory."""
+async def caught_up(up: RunningHome, wanted: int, begun: float) -> dict[str, float]:
+    """Wait until the roster of every service has come as far as the directory; seconds that each took."""
+    return dict(zip(SERVICES, await asyncio.gather(*(_caught_up(up, s, wanted, begun) for s in SERVICES)), strict=True))
+
+
+async def _caught_up(up: RunningHome, service: str, wanted: int, begun: float) -> float:
     deadline = time.monotonic() + WAIT_SECONDS
-    for service in SERVICES:
-        while await position(up, service, "SELECT position FROM roster_state") < wanted:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"the roster of {service} did not catch up in {WAIT_SECONDS:.0f} s")
-            await asyncio.sleep(0.1)
+    while await position(up, service, "SELECT position FROM roster_state") < wanted:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the roster of {service} did not catch up in {WAIT_SECONDS:.0f} s")
+        await asyncio.sleep(0.1)
+    return time.monotonic() - begun
 
 
 def show(measured: list[Measured]) -> None:
-    """Print the table."""
-    load = ", ".join(f"{n:.1f}" for n in os.getloadavg())
-    print(f"load average {load}; {os.cpu_count()} cores")
+    """Print the table, then where each import's time on the cores went."""
     print(f"{'':14}{'import s':>10}{'rosters s':>11}{'peak MiB':>10}{'events':>9}  problems")
     for one in measured:
-        times = f"{one.process:10.1f}{one.rosters:11.1f}{one.peak_mib:10.0f}{one.published:9}"
+        times = f"{one.process:10.1f}{max(one.rosters.values()):11.1f}{one.imported.peak_mib:10.0f}{one.published:9}"
         print(f"{one.what:14}{times}  {one.report['codes'] or 'none'}")
+    for one in measured:
+        print(f"{one.what}: {_figures('caught up after s', one.rosters)}")
+        print(f"{one.what}: {_figures('cpu s', {'import': one.imported.cpu, **one.cpu})}")
+
+
+def _figures(what: str, figures: dict[str, float]) -> str:
+    return f"{what}: " + ", ".join(f"{name} {value:.1f}" for name, value in figures.items())
+
+
+def load() -> str:
+    """How busy the machine is."""
+    return f"load average {', '.join(f'{n:.1f}' for n in os.getloadavg())}; {os.cpu_count()} cores"
 
 
 def main() -> None:
@@ -139,7 +181,9 @@ def main() -> None:
             print(f"generated in {time.monotonic() - begun:.1f} s: {package.stat().st_size / 2**20:.1f} MiB")
         home = Home(Path(folder) / "home")
         with running(home) as up:
+            print(load())
             show([measure("from nothing", up, package), measure("the same again", up, package)])
+            print(load())
 
 
 if __name__ == "__main__":

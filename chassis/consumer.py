@@ -48,6 +48,8 @@ class Received:
 
 Handler = Callable[[Connection, Sequence[Received]], Awaitable[None]]
 """The effect of a batch, in the given transaction; an exception other than of the infrastructure means poison."""
+OnlyNew = Callable[[Connection, str, Sequence[Received]], Awaitable[list[Received]]]
+"""Which events a consumer has not taken in yet, in order; what it remembers of them goes into the transaction."""
 
 
 class PatientConsumer(AIOKafkaConsumer):
@@ -208,15 +210,24 @@ class Inbox:
     """What stands between a subscriber and its effect; one for each (service, consumer).
 
     With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late.
+    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came.
     """
 
-    def __init__(self, database: Database, *, service: str, consumer: str, parks: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        service: str,
+        consumer: str,
+        parks: bool = True,
+        only_new: OnlyNew = repeats.only_new,
+    ) -> None:
         self.consumption = Consumption(consumer)
         self._database = database
         self._service = service
         self._consumer = consumer
         self._parks = parks
+        self._only_new = only_new
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
@@ -300,7 +311,7 @@ class Inbox:
             self.consumption.parked = len(parked)
             follow = [e for e in events if (e.envelope.source, e.envelope.key) in parked] if parked else []
             free = [e for e in events if (e.envelope.source, e.envelope.key) not in parked] if parked else events
-            fresh = await repeats.only_new(connection, self._consumer, free)
+            fresh = await self._only_new(connection, self._consumer, free)
             if fresh:
                 await handle(connection, fresh)
             for event in follow:

@@ -16,7 +16,7 @@ from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
 from contracts.directory import BEAT_KEY, TOPIC
 from roster import store
-from roster.facts import Facts, parse
+from roster.facts import pared
 
 ROSTER = ("roster", Path(__file__).parent / "migrations")
 """The roster's tables: a component of the database of each service that decides."""
@@ -25,15 +25,31 @@ STALE_SECONDS = 60
 """A replica that has heard nothing for so long is not to be sent by; the directory beats every 5 s."""
 
 
+async def fresh(connection: Connection, _: str, events: Sequence[Received]) -> list[Received]:
+    """The events the replica has not heard of.
+
+    The directory's sequences grow over all its documents and come in that order, so the replica's own position tells
+    repeats, and no key needs to be remembered apart. The row is locked: two processes never apply at once.
+    """
+    position = await store.hold_position(connection)
+    found = []
+    for event in events:
+        sequence = event.envelope.sequence
+        if sequence is None or sequence > position:
+            position = position if sequence is None else sequence
+            found.append(event)
+    return found
+
+
 async def apply(connection: Connection, events: Sequence[Received]) -> None:
     """Bring the replica up to these events; of several states of one document the last counts."""
-    documents: dict[str, tuple[int, Facts | None]] = {}
+    documents: dict[str, tuple[int, str | None]] = {}
     reached = 0
     for event in events:
         sequence = event.envelope.sequence or 0
         reached = max(reached, sequence)
         if event.envelope.key != BEAT_KEY:
-            facts = None if event.value is None else parse(event.envelope.key, event.value)
+            facts = None if event.value is None else pared(event.envelope.key, event.value)
             documents[event.envelope.key] = (sequence, facts)
     if documents:
         await store.replace_documents(connection, documents)
@@ -47,7 +63,7 @@ class Roster:
         """`beside` is what the service keeps of the same documents, in the transaction that brings the replica up."""
         self._database = database
         self._beside = beside
-        self._inbox = Inbox(database, service=service, consumer=f"{service}-roster", parks=False)
+        self._inbox = Inbox(database, service=service, consumer=f"{service}-roster", parks=False, only_new=fresh)
         self._group = f"{service}-roster"
         self.age = 86400.0
         telemetry.gauge("preau_roster_age_seconds", "Seconds since the directory was heard of", lambda: self.age)

@@ -32,6 +32,12 @@ async def position(connection: Connection) -> int:
     return found
 
 
+async def hold_position(connection: Connection) -> int:
+    """How far the replica has come; nobody else moves it until the transaction ends."""
+    found: int = await connection.fetchval("SELECT position FROM roster_state FOR UPDATE")
+    return found
+
+
 async def age_seconds(connection: Connection) -> float:
     """Seconds since the replica last heard of the directory, by the database's clock; at most a day."""
     age: float = await connection.fetchval(
@@ -153,9 +159,8 @@ _PUT = """
     ), members AS (
         INSERT INTO roster_memberships (pupil, group_id, starts, ends)
         SELECT (facts ->> 'id')::uuid, member."group", member.starts, member.ends
-        FROM given, jsonb_to_recordset(coalesce(facts -> 'memberships', '[]'))
-            AS member ("group" uuid, starts date, ends date)
-        WHERE NOT (facts -> 'ended')::boolean
+        FROM given, jsonb_to_recordset(facts -> 'memberships') AS member ("group" uuid, starts date, ends date)
+        WHERE facts ? 'memberships' AND NOT coalesce((facts -> 'ended')::boolean, false)
     )
     INSERT INTO roster_documents AS known (key, sequence, facts)
     SELECT key, sequence, facts FROM given
@@ -163,24 +168,28 @@ _PUT = """
 """
 
 
-async def replace_documents(connection: Connection, documents: Mapping[str, tuple[int, Facts | None]]) -> None:
-    """Make these documents (sequence and facts; None removes) the state of their keys.
+async def replace_documents(connection: Connection, documents: Mapping[str, tuple[int, str | None]]) -> None:
+    """Make these documents (sequence and facts as JSON; None removes) the state of their keys.
 
     Who is mentioned and who is a member is taken from the facts where they are kept: a county's memberships sent apart
     would be most of what is sent.
     """
-    keys = list(documents)
-    await connection.execute("DELETE FROM roster_mentions WHERE key = ANY($1::text[])", keys)
-    await connection.execute(
-        "DELETE FROM roster_memberships WHERE pupil = ANY($1::uuid[])",
-        [key.removeprefix("people/") for key in keys if key.startswith("people/")],
-    )
+    await _clear(connection, list(documents))
     gone = [key for key, (_, one) in documents.items() if one is None]
     if gone:
         await connection.execute("DELETE FROM roster_documents WHERE key = ANY($1::text[])", gone)
     present = [(key, sequence, one) for key, (sequence, one) in documents.items() if one is not None]
-    texts = [one.__pydantic_serializer__.to_json(one, exclude_none=True).decode() for _, _, one in present]
-    await connection.execute(_PUT, [key for key, _, _ in present], [sequence for _, sequence, _ in present], texts)
+    await connection.execute(_PUT, *([one[column] for one in present] for column in range(3)))
+
+
+async def _clear(connection: Connection, keys: list[str]) -> None:
+    """Forget who is mentioned and who is a member by those of these documents that the replica holds."""
+    rows = await connection.fetch("SELECT key FROM roster_documents WHERE key = ANY($1::text[])", keys)
+    known = [row["key"] for row in rows]
+    if known:
+        await connection.execute("DELETE FROM roster_mentions WHERE key = ANY($1::text[])", known)
+        pupils = [key.removeprefix("people/") for key in known if key.startswith("people/")]
+        await connection.execute("DELETE FROM roster_memberships WHERE pupil = ANY($1::uuid[])", pupils)
 
 
 async def advance(connection: Connection, sequence: int) -> None:

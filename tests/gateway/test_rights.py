@@ -24,7 +24,7 @@ ZOE = f"guardians:pupils/{uid('zoé')}"
 
 def changed(sequence: int, document: Event) -> Change:
     key = rosters.key_of(document)
-    return change(sequence, key, parse(key, document.model_dump_json()))
+    return change(sequence, key, document.model_dump_json())
 
 
 class Scene:

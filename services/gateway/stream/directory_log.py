@@ -7,22 +7,31 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from contracts.directory import person_key
-from roster.facts import Facts, GroupFacts, PersonFacts
+from roster.facts import Facts, GroupFacts, PersonFacts, parse
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One document's new state; `facts` is None once it is gone, `people` are those whose scopes it may give."""
+    """One document's new state; `document` is None once it is gone, `people` are those whose scopes it may give."""
 
     sequence: int
     key: str
-    facts: Facts | None
-    people: frozenset[UUID]
+    document: bytes | str | None
+    people: tuple[UUID, ...]
+
+    @property
+    def facts(self) -> Facts | None:
+        """What the document says; None once it is gone.
+
+        Made when somebody asks: of a county that comes in, next to nothing concerns whoever is connected.
+        """
+        return None if self.document is None else parse(self.key, self.document)
 
 
-def change(sequence: int, key: str, facts: Facts | None) -> Change:
-    """A change and whom it is about."""
-    return Change(sequence, key, facts, frozenset(_people(key, facts)))
+def change(sequence: int, key: str, document: bytes | str | None) -> Change:
+    """A change and whom it is about; raises pydantic's ValidationError for a document that breaks its contract."""
+    facts = None if document is None else parse(key, document)
+    return Change(sequence, key, document, tuple(_people(key, facts)))
 
 
 def _people(key: str, facts: Facts | None) -> set[UUID]:

@@ -19,7 +19,6 @@ from contracts.directory import BEAT_KEY
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 from contracts.feed import ItemPut, ItemRemoved
 from roster import store
-from roster.facts import parse
 from services.gateway.stream import frames
 from services.gateway.stream.directory_log import change
 from services.gateway.stream.fanout import FanOut
@@ -128,8 +127,7 @@ class Intake:
         try:
             envelope = from_headers(record.headers, record.key)
             if envelope.key != BEAT_KEY and envelope.sequence is not None and not self._broken:
-                facts = None if record.value is None else parse(envelope.key, record.value)
-                self._rights.apply(change(envelope.sequence, envelope.key, facts))
+                self._rights.apply(change(envelope.sequence, envelope.key, record.value))
         except (BadEnvelope, ValidationError, ValueError) as error:
             # Rights that miss a change may be wrong: better nothing is sent until someone has looked.
             self._broken = f"the directory's record at offset {record.offset} cannot be read: {type(error).__name__}"

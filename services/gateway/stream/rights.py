@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from contracts.directory import school_key
 from roster.facts import SchoolFacts
-from roster.scopes import DEFAULT_ZONE, DatedScope, from_facts, held
+from roster.scopes import DEFAULT_ZONE, DatedScope, from_document, held
 from roster.store import ReaderScopes
 from services.gateway.stream.directory_log import Change, DirectoryLog
 from services.gateway.stream.reader import Reader
@@ -97,12 +97,15 @@ class Rights:
             self._change(reader, change)
 
     def _learn_school(self, change: Change) -> None:
-        if isinstance(change.facts, SchoolFacts):
-            before = self.schools.get(change.facts.uai)
-            self.schools[change.facts.uai] = change.facts
-            if before is None or (before.opened_to, before.zone) != (change.facts.opened_to, change.facts.zone):
+        if not change.key.startswith(school_key("")):
+            return
+        facts = change.facts
+        if isinstance(facts, SchoolFacts):
+            before = self.schools.get(facts.uai)
+            self.schools[facts.uai] = facts
+            if before is None or (before.opened_to, before.zone) != (facts.opened_to, facts.zone):
                 self.on_school(change.sequence)
-        elif change.facts is None and change.key.startswith(school_key("")):
+        elif facts is None:
             self.schools.pop(change.key.removeprefix(school_key("")), None)
             self.on_school(change.sequence)
 
@@ -116,7 +119,7 @@ class Rights:
         self.on_change(reader, self._now(known.by_key))
 
     def _put(self, mine: dict[str, tuple[DatedScope, ...]], change: Change, person: UUID) -> None:
-        scopes = () if change.facts is None else from_facts(change.facts, person, self.schools)
+        scopes = from_document(change.key, change.document, person, self.schools)
         if scopes:
             mine[change.key] = scopes
         else:
