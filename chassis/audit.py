@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic import AwareDatetime
 from chassis import telemetry
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.identity import Caller
+from chassis.outbox import APPEND_CTE, Outgoing, columns
 from chassis.problems import Problem, busy
 
 
@@ -39,6 +41,27 @@ async def record(connection: Connection, entry: Entry) -> None:
     """Write an entry in the transaction of what it tells."""
     await connection.execute(
         "INSERT INTO audit_entries (uai, caller, action, object, outcome, request) VALUES ($1, $2, $3, $4, $5, $6)",
+        entry.uai,
+        entry.caller,
+        entry.action,
+        entry.object,
+        entry.outcome,
+        telemetry.request_id.get(),
+    )
+
+
+_RECORD_AND_OWE = f"""
+    WITH entry AS (
+        INSERT INTO audit_entries (uai, caller, action, object, outcome, request) VALUES ($5, $6, $7, $8, $9, $10)
+    ){APPEND_CTE.format(topics="$1", keys="$2", headers="$3", values="$4")}
+"""  # noqa: S608 - made of constants
+
+
+async def record_and_owe(connection: Connection, entry: Entry, events: Sequence[Outgoing]) -> None:
+    """Write an entry and owe Kafka the events of what it tells, in one round trip; the caller holds their keys' locks."""
+    await connection.execute(
+        _RECORD_AND_OWE,
+        *columns(events),
         entry.uai,
         entry.caller,
         entry.action,

@@ -88,7 +88,12 @@ async def lock_keys(connection: Connection, keys: Iterable[str]) -> None:
     Order per key rests on it: whoever draws outbox ids for a key holds its lock, so ids grow in commit order. The
     locks are taken in one order by all, so that two writers of overlapping keys cannot block each other for ever.
     """
-    await connection.execute(_LOCK, sorted({_lock_number(key) for key in keys}))
+    await connection.execute(_LOCK, lock_numbers(keys))
+
+
+def lock_numbers(keys: Iterable[str]) -> list[int]:
+    """The advisory locks of these record keys, in the order in which all take them; for a store's own statement."""
+    return sorted({_lock_number(key) for key in keys})
 
 
 def _lock_number(key: str) -> int:

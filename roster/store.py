@@ -89,6 +89,42 @@ async def members(connection: Connection, group: UUID, day: date) -> set[UUID]:
     return {row["pupil"] for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the replica says around a group, of one snapshot: the group, its school, a person, its pupils on a day."""
+
+    position: int
+    group: GroupFacts
+    school: SchoolFacts
+    person: PersonFacts | None
+    members: frozenset[UUID]
+
+
+_AROUND = """
+    SELECT s.position, g.facts AS "group", school.key AS school_key, school.facts AS school, person.facts AS person,
+           ARRAY(SELECT pupil FROM roster_memberships WHERE group_id = $2 AND $4::date IS NOT NULL
+                 AND (starts IS NULL OR starts <= $4) AND (ends IS NULL OR ends > $4)) AS members
+    FROM roster_state s
+    JOIN roster_documents g ON g.key = $1
+    JOIN roster_documents school ON school.key = 'schools/' || (g.facts ->> 'uai')
+    LEFT JOIN roster_documents person ON person.key = $3
+"""
+
+
+async def around(connection: Connection, group: UUID, person: UUID | None, day: date | None) -> Around | None:
+    """What is around a group, in one round trip; None for a group the replica does not hold, no members without a day."""
+    keys = group_key(group), "" if person is None else person_key(person)
+    row = await connection.fetchrow(_AROUND, keys[0], group, keys[1], day)
+    if row is None:
+        return None
+    found, school = parse(keys[0], row["group"]), parse(row["school_key"], row["school"])
+    who = None if row["person"] is None else parse(keys[1], row["person"])
+    assert isinstance(found, GroupFacts)
+    assert isinstance(school, SchoolFacts)
+    members = frozenset(row["members"])
+    return Around(row["position"], found, school, who if isinstance(who, PersonFacts) else None, members)
+
+
 async def schools(connection: Connection) -> dict[str, SchoolFacts]:
     """Every school."""
     rows = await connection.fetch("SELECT key, facts FROM roster_documents WHERE key LIKE 'schools/%'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -37,7 +37,7 @@ def grade_id(assessment: UUID, pupil: UUID) -> UUID:
     return uuid5(_GRADES, f"{assessment}/{pupil}")
 
 
-def check_marks(pupils: Sequence[UUID], marks: Sequence[Mark], members: set[UUID], out_of: Decimal) -> list[Broken]:
+def check_marks(pupils: Sequence[UUID], marks: Sequence[Mark], members: Set[UUID], out_of: Decimal) -> list[Broken]:
     """What is wrong with a class's marks; every bad one is named."""
     seen: set[UUID] = set()
     broken: list[Broken] = []

@@ -79,6 +79,20 @@ async def assessment(connection: Connection, id: UUID, *, lock: bool = False) ->
     return _assessment(row) if row else None
 
 
+_LOCKED = f"""
+    WITH found AS MATERIALIZED (SELECT {_COLUMNS} FROM assessments WHERE id = $1 FOR UPDATE), locked AS MATERIALIZED (
+        SELECT count(pg_advisory_xact_lock(number)) FROM found, unnest($2::bigint[]) AS number
+    )
+    SELECT found.* FROM found, locked
+"""  # noqa: S608 - made of constants
+
+
+async def locked(connection: Connection, id: UUID, numbers: Sequence[int]) -> Assessment | None:
+    """One assessment, whose writers wait for one another, and then the locks of record keys, in one round trip."""
+    row = await connection.fetchrow(_LOCKED, id, numbers)
+    return _assessment(row) if row else None
+
+
 async def assessments_of(connection: Connection, group: UUID, before: UUID | None, limit: int) -> list[Assessment]:
     """A group's assessments, latest first, after the one named."""
     return [_assessment(row) for row in await connection.fetch(_BY_GROUP, group, before, limit)]
@@ -129,6 +143,33 @@ async def marks(connection: Connection, assessment: UUID) -> dict[UUID, Mark]:
     """The marks that stand."""
     rows = await connection.fetch("SELECT pupil, score, code, comment FROM marks WHERE assessment = $1", assessment)
     return {row["pupil"]: _mark(row) for row in rows}
+
+
+_MARKED_AND_DISCLOSED = """
+    SELECT wanted.pupil, m.score, m.code, m.comment, d.audience, d.score AS told_score, d.code AS told_code,
+           d.comment AS told_comment, d.assessment_version, d.event, d.first_published_at
+    FROM unnest($2::uuid[]) AS wanted (pupil)
+    LEFT JOIN marks m ON m.assessment = $1 AND m.pupil = wanted.pupil
+    LEFT JOIN disclosures d ON d.assessment = $1 AND d.pupil = wanted.pupil
+"""
+
+
+async def marked_and_disclosed(
+    connection: Connection, assessment: UUID, pupils: Sequence[UUID]
+) -> tuple[dict[UUID, Mark], dict[tuple[UUID, str], Disclosure]]:
+    """The marks of these pupils that stand, and what each audience was told of them."""
+    marked: dict[UUID, Mark] = {}
+    told: dict[tuple[UUID, str], Disclosure] = {}
+    for row in await connection.fetch(_MARKED_AND_DISCLOSED, assessment, pupils):
+        # A mark has a score or a code, so a pupil with neither has no mark.
+        if row["score"] is not None or row["code"] is not None:
+            marked[row["pupil"]] = _mark(row)
+        if row["audience"] is not None:
+            mark = Mark(row["told_score"], row["told_code"], row["told_comment"])
+            told[row["pupil"], row["audience"]] = Disclosure(
+                mark, row["assessment_version"], row["event"], row["first_published_at"]
+            )
+    return marked, told
 
 
 def _mark(row: Record) -> Mark:

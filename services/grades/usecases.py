@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -14,11 +14,11 @@ from chassis import audit
 from chassis.audit import Entry, Refused
 from chassis.database import Connection
 from chassis.identity import Caller
-from chassis.outbox import Outgoing, append, lock_keys
+from chassis.outbox import Outgoing, append, lock_keys, lock_numbers
 from chassis.problems import FieldError, Problem, invalid, not_found
 from chassis.replays import Place, Visible
 from chassis.timers import Timer, cancel_timer, set_timers
-from contracts.directory import RoleName, Term, group_key, person_key, school_key
+from contracts.directory import RoleName, Term, group_key
 from contracts.envelope import new_id
 from contracts.grades import pupil_key
 from roster import store as roster
@@ -27,7 +27,7 @@ from roster.oversight import school_of_pupil
 from roster.scopes import DEFAULT_ZONE
 from services.grades import domain, store
 from services.grades.averages import TermAverages, by_term
-from services.grades.domain import Broken, Mark
+from services.grades.domain import Broken, Disclosure, Mark
 from services.grades.events import event_again, event_of
 from services.grades.store import AUDIENCES, Assessment
 
@@ -45,6 +45,10 @@ class Setting:
     group: GroupFacts
     school: SchoolFacts
     today: date
+    members: frozenset[UUID]
+    """The group's pupils on the day asked for."""
+    position: int
+    """The place in the directory at which all this was so."""
 
     def teaches(self, subject: str | None = None) -> bool:
         """Whether the caller teaches the group today, and this subject where one is named."""
@@ -60,18 +64,13 @@ class Setting:
         return person is not None and any(person.has_role(role, self.group.uai, self.today) for role in _LEADERS)
 
 
-async def setting(connection: Connection, caller: Caller, group: UUID) -> Setting | None:
-    """What the roster says around a group; None for a group it does not hold."""
-    found = await roster.group(connection, group)
+async def setting(connection: Connection, caller: Caller, group: UUID, day: date | None = None) -> Setting | None:
+    """What the roster says around a group, with its pupils on a day; None for a group it does not hold."""
+    found = await roster.around(connection, group, caller.person, day)
     if found is None:
         return None
-    keys = [school_key(found.uai), person_key(caller.person or "")]
-    around = await roster.facts(connection, keys)
-    school, person = around.get(keys[0]), around.get(keys[1])
-    if not isinstance(school, SchoolFacts):
-        return None
-    today = datetime.now(ZoneInfo(school.zone)).date()
-    return Setting(person if isinstance(person, PersonFacts) else None, found, school, today)
+    today = datetime.now(ZoneInfo(found.school.zone)).date()
+    return Setting(found.person, found.group, found.school, today, found.members, found.position)
 
 
 # Assessments
@@ -147,10 +146,17 @@ async def readable(connection: Connection, caller: Caller, id: UUID) -> Assessme
     return found
 
 
-async def writable(connection: Connection, caller: Caller, id: UUID, action: str) -> tuple[Assessment, Setting]:
-    """An assessment, locked, for who teaches its subject to its group; raises not-found or `Refused`."""
-    found = await _get(connection, id, lock=True)
-    around = await setting(connection, caller, found.group)
+async def writable(
+    connection: Connection, caller: Caller, id: UUID, action: str, pupils: Iterable[UUID] = ()
+) -> tuple[Assessment, Setting]:
+    """An assessment, locked with the keys of these pupils, for who teaches its subject to its group.
+
+    Raises not-found or `Refused`.
+    """
+    found = await store.locked(connection, id, lock_numbers(map(pupil_key, pupils)))
+    if found is None:
+        raise not_found()
+    around = await setting(connection, caller, found.group, found.held_on)
     if around is None or not around.teaches(found.subject_code):
         raise Refused(caller, action, f"assessments/{id}", found.uai)
     return found, around
@@ -203,17 +209,17 @@ async def put_marks(
     reason: str | None,
 ) -> Assessment:
     """Set a class's marks, all or none: new ones, corrections, and nothing for what is the same."""
-    found, _ = await writable(connection, caller, id, "marks.write")
-    members = await roster.members(connection, found.group, found.held_on)
-    broken = domain.check_marks(pupils, marks, members, found.out_of)
+    found, around = await writable(connection, caller, id, "marks.write", pupils)
+    broken = domain.check_marks(pupils, marks, around.members, found.out_of)
     if broken:
         raise _broken(broken)
-    before = await store.marks(connection, id)
+    before, disclosed = await store.marked_and_disclosed(connection, id, pupils)
     new = {pupil: mark for pupil, mark in zip(pupils, marks, strict=True) if before.get(pupil) != mark}
     if new:
         await store.put_marks(connection, id, new, before, caller.subject, reason)
-        await audit.record(connection, Entry(caller.subject, "marks.write", f"assessments/{id}", found.uai))
-        await tell(connection, found, dict(new))
+        events = await _disclose(connection, found, new, disclosed, around.position)
+        entry = Entry(caller.subject, "marks.write", f"assessments/{id}", found.uai)
+        await audit.record_and_owe(connection, entry, events)
     return found
 
 
@@ -284,13 +290,23 @@ async def tell(connection: Connection, found: Assessment, marks: Mapping[UUID, M
     keys = {pupil: pupil_key(pupil) for pupil in marks}
     await lock_keys(connection, keys.values())
     disclosed = await store.disclosed(connection, found.id, list(marks))
-    changes = list(domain.to_tell(found.visibility, marks, disclosed, AUDIENCES))
-    if not changes:
-        return
     position = await roster.position(connection)
+    await append(connection, await _disclose(connection, found, marks, disclosed, position))
+
+
+async def _disclose(
+    connection: Connection,
+    found: Assessment,
+    marks: Mapping[UUID, Mark | None],
+    disclosed: Mapping[tuple[UUID, str], Disclosure],
+    position: int,
+) -> list[Outgoing]:
+    """Remember what each audience is told from now on; returns the events that tell it."""
+    changes = list(domain.to_tell(found.visibility, marks, disclosed, AUDIENCES))
     events = [event_of(found, change, position) for change in changes]
-    await store.disclose(connection, found, changes, [UUID(event.envelope.id) for event in events])
-    await append(connection, events)
+    if changes:
+        await store.disclose(connection, found, changes, [UUID(event.envelope.id) for event in events])
+    return events
 
 
 # Saying again
