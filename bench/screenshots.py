@@ -22,6 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 from bench.schools import SUBJECTS
 from cli import demo_school
 from cli.running_home import RunningHome
+from infra.local.control import ask
 from infra.local.home import CHECKOUT, Home
 from services.directory.importing.identity import person_id
 
@@ -123,8 +124,8 @@ def _term(teacher: Api) -> tuple[date, date]:
     return date.fromisoformat(begun["starts"]), min(today, date.fromisoformat(begun["ends"]) - timedelta(days=1))
 
 
-def shoot(url: str, folder: Path) -> None:
-    """The pages of the demo parent, as PNG of a phone's size at twice its density."""
+def shoot(url: str, mailbox: str, folder: Path) -> None:
+    """The pages of the demo parent and the mailbox, as PNG of a phone's size at twice its density."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
@@ -137,11 +138,17 @@ def shoot(url: str, folder: Path) -> None:
         _shot(page, folder / "family.png")
         page.goto(f"{url}/notes?enfant={demo_school.PUPIL.id}")
         _shot(page, folder / "grades.png")
+        page.goto(mailbox)
+        _keep(page, folder / "mailbox.png")
         browser.close()
 
 
 def _shot(page: Page, path: Path) -> None:
     page.locator('#state[data-state="live"]').wait_for()
+    _keep(page, path)
+
+
+def _keep(page: Page, path: Path) -> None:
     # In few colours a picture weighs a third, and nobody sees it.
     with Image.open(io.BytesIO(page.screenshot())) as picture:
         picture.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -151,7 +158,7 @@ def main() -> None:
     """Fill and shoot."""
     running = RunningHome.of(Home.default())
     fill(Api(running.url, running.operator_token()))
-    shoot(running.url, IMAGES)
+    shoot(running.url, str((ask(running.home, "status") or {})["mailbox"]), IMAGES)
 
 
 if __name__ == "__main__":

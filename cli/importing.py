@@ -67,6 +67,9 @@ def oneroster(
         ),
     ] = SHARE,
     detach_few: Annotated[int, typer.Option(min=0, help="So many of each kind at a school may always go.")] = FEW,
+    in_full: Annotated[
+        bool, typer.Option("--in-full", help="Compare even the very package that was applied last.")
+    ] = False,
     confirm_detach: Annotated[
         bool, typer.Option("--confirm-detach", help="Import although the set takes more than --detach-share.")
     ] = False,
@@ -90,7 +93,7 @@ def oneroster(
     roles = tuple(part.strip() for part in authority.split(",") if part.strip())
     try:
         share = 1.0 if confirm_detach else detach_share
-        options = Options(roles, source, dry_run, zone, share, detach_few, limits_of(limit or []))
+        options = Options(roles, source, dry_run, zone, share, detach_few, limits_of(limit or []), in_full)
     except (ValueError, OSError, LookupError) as error:
         raise typer.BadParameter(str(error)) from error
     try:

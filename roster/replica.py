@@ -41,7 +41,7 @@ async def fresh(connection: Connection, _: str, events: Sequence[Received]) -> l
     return found
 
 
-async def apply(connection: Connection, events: Sequence[Received]) -> None:
+async def apply(connection: Connection, events: Sequence[Received], *, members: bool = True) -> None:
     """Bring the replica up to these events; of several states of one document the last counts."""
     documents: dict[str, tuple[int, str | None]] = {}
     reached = 0
@@ -52,15 +52,21 @@ async def apply(connection: Connection, events: Sequence[Received]) -> None:
             facts = None if event.value is None else pared(event.envelope.key, event.value)
             documents[event.envelope.key] = (sequence, facts)
     if documents:
-        await store.replace_documents(connection, documents)
+        await store.replace_documents(connection, documents, members=members)
     await store.advance(connection, reached)
 
 
 class Roster:
     """The replica of one service, with what its health says of it."""
 
-    def __init__(self, database: Database, service: str, beside: Handler | None = None) -> None:
-        """`beside` is what the service keeps of the same documents, in the transaction that brings the replica up."""
+    def __init__(
+        self, database: Database, service: str, beside: Handler | None = None, *, members: bool = False
+    ) -> None:
+        """`beside` is what the service keeps of the same documents, in the transaction that brings the replica up.
+
+        `members`: the service asks who belongs to a group; for a county that is the larger part of the replica's work.
+        """
+        self._members = members
         self._database = database
         self._beside = beside
         self._inbox = Inbox(database, service=service, consumer=f"{service}-roster", parks=False, only_new=fresh)
@@ -76,7 +82,7 @@ class Roster:
             await self._inbox.receive(message, self._apply)
 
     async def _apply(self, connection: Connection, events: Sequence[Received]) -> None:
-        await apply(connection, events)
+        await apply(connection, events, members=self._members)
         if self._beside is not None:
             await self._beside(connection, events)
 

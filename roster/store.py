@@ -196,7 +196,7 @@ _PUT = """
         INSERT INTO roster_memberships (pupil, group_id, starts, ends)
         SELECT (facts ->> 'id')::uuid, member."group", member.starts, member.ends
         FROM given, jsonb_to_recordset(facts -> 'memberships') AS member ("group" uuid, starts date, ends date)
-        WHERE facts ? 'memberships' AND NOT coalesce((facts -> 'ended')::boolean, false)
+        WHERE $4 AND facts ? 'memberships' AND NOT coalesce((facts -> 'ended')::boolean, false)
     )
     INSERT INTO roster_documents AS known (key, sequence, facts)
     SELECT key, sequence, facts FROM given
@@ -204,8 +204,12 @@ _PUT = """
 """
 
 
-async def replace_documents(connection: Connection, documents: Mapping[str, tuple[int, str | None]]) -> None:
+async def replace_documents(
+    connection: Connection, documents: Mapping[str, tuple[int, str | None]], *, members: bool = True
+) -> None:
     """Make these documents (sequence and facts as JSON; None removes) the state of their keys.
+
+    `members` says whether the members of groups are to be found from the group's side too.
 
     Who is mentioned and who is a member is taken from the facts where they are kept: a county's memberships sent apart
     would be most of what is sent.
@@ -215,7 +219,7 @@ async def replace_documents(connection: Connection, documents: Mapping[str, tupl
     if gone:
         await connection.execute("DELETE FROM roster_documents WHERE key = ANY($1::text[])", gone)
     present = [(key, sequence, one) for key, (sequence, one) in documents.items() if one is not None]
-    await connection.execute(_PUT, *([one[column] for one in present] for column in range(3)))
+    await connection.execute(_PUT, *([one[column] for one in present] for column in range(3)), members)
 
 
 async def _clear(connection: Connection, keys: list[str]) -> None:

@@ -31,6 +31,8 @@ SETTINGS = {
     # The path of a socket may be at most 107 bytes long: no home is promised to be that short.
     "unix_socket_directories": "",
     "shared_buffers": "128MB",
+    # A county that comes in writes more than the usual gigabyte; a checkpoint in the middle would write its pages twice.
+    "max_wal_size": "3GB",
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",

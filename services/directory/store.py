@@ -42,9 +42,9 @@ _RESTATE = """
 _OF_SOURCE = "SELECT key FROM entities WHERE source = $1 AND mentions && $2::text[] AND key > $3 ORDER BY key LIMIT $4"
 
 _SAVE_SOURCE = """
-    INSERT INTO sources (source, revision, digest, authority, newest) VALUES ($1, 1, $2, $3, $4)
+    INSERT INTO sources (source, revision, digest, authority, newest, report) VALUES ($1, 1, $2, $3, $4, $5)
     ON CONFLICT (source) DO UPDATE SET revision = sources.revision + 1, digest = excluded.digest,
-        authority = excluded.authority, newest = excluded.newest
+        authority = excluded.authority, newest = excluded.newest, report = excluded.report
 """
 _SOURCE_PARTS = "SELECT file, rows FROM source_rows WHERE source = $1 ORDER BY file, part"
 
@@ -150,6 +150,14 @@ async def source_head(connection: Connection, source: str) -> Record | None:
     )
 
 
+async def source_report(connection: Connection, source: str, digest: str, authority: str) -> str | None:
+    """What was reported of this very package, where it is what the source brought last; else None."""
+    report: str | None = await connection.fetchval(
+        "SELECT report FROM sources WHERE source = $1 AND digest = $2 AND authority = $3", source, digest, authority
+    )
+    return report
+
+
 async def source_parts(connection: Connection, source: str) -> dict[str, list[bytes]]:
     """The packed rows a source said last, by file."""
     found: dict[str, list[bytes]] = {}
@@ -165,9 +173,10 @@ async def save_source(
     authority: str,
     newest: datetime | None,
     parts: Mapping[str, Sequence[bytes]],
+    report: str | None,
 ) -> None:
-    """Remember what a source said; its revision grows."""
-    await connection.execute(_SAVE_SOURCE, source, digest, authority, newest)
+    """Remember what a source said and what its import reported; its revision grows."""
+    await connection.execute(_SAVE_SOURCE, source, digest, authority, newest, report)
     await connection.execute("DELETE FROM source_rows WHERE source = $1", source)
     await connection.executemany(
         "INSERT INTO source_rows (source, file, part, rows) VALUES ($1, $2, $3, $4)",

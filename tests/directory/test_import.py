@@ -273,3 +273,14 @@ async def test_a_set_cut_short_does_not_empty_a_school(directory: Database, tmp_
 def test_authority_is_one_of_the_family_roles() -> None:
     with pytest.raises(ValueError, match="not a family role: teacher"):
         Options(authority=("teacher",))
+
+
+async def test_the_very_package_again_is_answered_from_its_report(directory: Database, tmp_path: Path) -> None:
+    path = Package.of(sound()).write(tmp_path)
+    first = await import_oneroster(directory, path, Options(authority=("parent",)))
+    again = await import_oneroster(directory, path, Options(authority=("parent",)))
+    in_full = await import_oneroster(directory, path, Options(authority=("parent",), in_full=True))
+    assert again.as_dict() == in_full.as_dict()
+    assert again.counts["people"].unchanged == first.counts["people"].created > 0
+    other = await import_oneroster(directory, path, Options(authority=()))
+    assert other.counts["people"].changed > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -146,3 +147,16 @@ class Report:
 def _clean(text: str | None) -> str | None:
     """What a stranger's file says is printed on terminals: no control characters, no endless cell."""
     return None if text is None else _CONTROL.sub("?", text)[:255]
+
+
+def repeated(document: Mapping[str, Any]) -> Report:
+    """The report of a set that says again what it said when it was reported as in `document`: nothing has changed."""
+    report = Report(source=document["source"], codes=Counter(document["codes"]))
+    for kind, counts in document["counts"].items():
+        found = Counts(**counts)
+        found.unchanged += found.created + found.changed
+        found.created = found.changed = found.detached = 0
+        report.counts[kind] = found
+    for problem in document["problems"]:
+        report.problems.append(Problem(**{**problem, "severity": Severity(problem["severity"])}))
+    return report

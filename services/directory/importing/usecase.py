@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -35,7 +35,8 @@ class Options:
     `authority` lists the family roles (parent, guardian, relative) that carry parental authority; none does by
     default. `source` names the system when the manifest does not. `zone` is the schools' time zone. A set that would
     take a role, their only class or their only guardian from more than `detach_share` (0 to 1) of those who have one at a
-    school, and from more than `detach_few` of them, is refused. `limits` bound the package.
+    school, and from more than `detach_few` of them, is refused. `limits` bound the package. The very package that was applied
+    last is not compared again, unless `in_full` asks for it.
     """
 
     authority: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class Options:
     detach_share: float = SHARE
     detach_few: int = FEW
     limits: Limits = field(default_factory=Limits)
+    in_full: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.authority) - set(KIN))
@@ -64,7 +66,10 @@ async def import_oneroster(
     report = Report(dry_run=options.dry_run)
     try:
         source = await asyncio.to_thread(_source, path, options)
-        digest = await asyncio.to_thread(_digest, path)
+        digest = await asyncio.to_thread(_digest, path, options)
+        known = None if options.in_full else await memory.again(database, source, digest, authority_of(options))
+        if known is not None:
+            return replace(known, dry_run=options.dry_run, position=None if options.dry_run else known.position)
         past = await memory.recall(database, source)
         reading = await asyncio.to_thread(_read, path, options, report, past, digest, progress)
         async with _writing(database, options.dry_run) as connection:
@@ -72,7 +77,7 @@ async def import_oneroster(
                 await memory.check(connection, source, past, report)
                 await _apply(connection, reading, options, report, progress)
                 if not options.dry_run:
-                    await memory.remember(connection, source, digest, authority_of(options), past, reading)
+                    await memory.remember(connection, source, digest, authority_of(options), past, reading, report)
             report.position = None if options.dry_run else await store.position(connection)
     except Refused:
         report.refused = True
@@ -91,12 +96,17 @@ def _source(path: Path, options: Options) -> str:
     return ""
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, options: Options) -> str:
+    """Of the package, of the importer that reads it and of the zone it is read for; empty where it can't be read."""
     try:
         with path.open("rb") as package:
-            return hashlib.file_digest(package, "sha256").hexdigest()
+            digest = hashlib.file_digest(package, "sha256")
     except OSError:
         return ""
+    for part in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(part.read_bytes())
+    digest.update(options.zone.encode())
+    return digest.hexdigest()
 
 
 def _read(
