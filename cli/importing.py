@@ -129,7 +129,7 @@ def limits_of(given: list[str]) -> Limits:
 
 async def run_import(url: str, file: Path, options: Options, progress: Progress | None = None) -> Report:
     """Run the import against the directory's database at `url`."""
-    # An import makes millions of objects that stay until its end: looking through them for cycles is a third of its time.
+    # An import makes millions of objects that stay until its end: to look through them for cycles often finds nothing.
     gc.set_threshold(100_000, 50, 100)
     settings = DatabaseSettings.model_validate(
         {"database_url": url, "pool_size": 2, "statement_seconds": STATEMENT_SECONDS}

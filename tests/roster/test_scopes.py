@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -103,3 +104,13 @@ async def test_the_replica_keeps_no_name(database: Database) -> None:
         texts = await connection.fetch("SELECT facts::text FROM roster_documents WHERE key LIKE 'people/%'")
     assert texts
     assert not any("given_name" in row[0] or "Test" in row[0] for row in texts)
+
+
+async def test_what_the_replica_has_heard_of_is_known_by_its_place(database: Database) -> None:
+    one, two, three = (received(f"people/{uid(name)}", None, sequence=n) for n, name in enumerate("abc", 1))
+    beat = replace(three, envelope=replace(three.envelope, sequence=None))
+    async with database.transaction() as connection:
+        assert await replica.fresh(connection, "", [one, two, one]) == [one, two]
+        await replica.apply(connection, [one, two])
+    async with database.transaction() as connection:
+        assert await replica.fresh(connection, "", [one, two, beat, three, three]) == [beat, three]
