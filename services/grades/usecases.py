@@ -131,26 +131,34 @@ def _broken(rules: Sequence[Broken]) -> Problem:
     return invalid(FieldError(rule.field, rule.rule, rule.message) for rule in rules)
 
 
-async def _get(connection: Connection, id: UUID, *, lock: bool = False) -> Assessment:
-    found = await store.assessment(connection, id, lock=lock)
+async def _get(connection: Connection, id: UUID) -> Assessment:
+    found = await store.assessment(connection, id)
     if found is None:
         raise not_found()
     return found
 
 
+async def _asked(
+    connection: Connection, caller: Caller, id: UUID, action: str, *, lock: bool = False
+) -> tuple[Assessment, Setting | None]:
+    """The assessment a caller names; one that is not there is refused, and written down, as another's is."""
+    found = await store.assessment(connection, id, lock=lock)
+    if found is None:
+        raise Refused(caller, action, f"assessments/{id}")
+    return found, await setting(connection, caller, found.group)
+
+
 async def readable(connection: Connection, caller: Caller, id: UUID) -> Assessment:
-    """An assessment for who teaches its group or leads its school; raises not-found or `Refused`."""
-    found = await _get(connection, id)
-    around = await setting(connection, caller, found.group)
+    """An assessment for who teaches its group or leads its school; raises `Refused`."""
+    found, around = await _asked(connection, caller, id, "assessment.read")
     if around is None or not (around.teaches() or around.leads()):
         raise Refused(caller, "assessment.read", f"assessments/{id}", found.uai)
     return found
 
 
 async def writable(connection: Connection, caller: Caller, id: UUID, action: str) -> tuple[Assessment, Setting]:
-    """An assessment, locked, for who teaches its subject to its group; raises not-found or `Refused`."""
-    found = await _get(connection, id, lock=True)
-    around = await setting(connection, caller, found.group)
+    """An assessment, locked, for who teaches its subject to its group; raises `Refused`."""
+    found, around = await _asked(connection, caller, id, action, lock=True)
     if around is None or not around.teaches(found.subject_code):
         raise Refused(caller, action, f"assessments/{id}", found.uai)
     return found, around
