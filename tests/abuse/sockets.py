@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -11,20 +12,16 @@ from urllib.parse import urlsplit
 from tests.platform import Login, Platform
 
 SECONDS = 20.0
+COOKIE = "__Host-preau_session"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer off the wire; header names are small, of two of one name the last counts."""
+    """One answer off the wire; header names are small; several cookies stand one a line."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-    @property
-    def cookies(self) -> str:
-        """The cookies it sets, one a line."""
-        return self.headers.get("set-cookie", "")
 
 
 @dataclass
@@ -112,14 +109,22 @@ async def get(platform: Platform, path: str, cookie: str = "") -> Answer:
     return await exchange(platform, "GET", path, {"Cookie": cookie} if cookie else {})
 
 
-def session_of(platform: Platform, who: Login) -> str:
-    """The cookie of a new session."""
-    reply = platform.call("POST", "/v1/sessions", {"login": who.login, "password": who.password})
-    assert reply.status == 201, reply.body
-    return cookie_in(reply.headers["set-cookie"])
+async def sign_in(platform: Platform, who: Login, headers: Mapping[str, str] | None = None) -> Answer:
+    """The answer to who signs in."""
+    body = json.dumps({"login": who.login, "password": who.password}).encode()
+    return await exchange(
+        platform, "POST", "/v1/sessions", {"Content-Type": "application/json", **(headers or {})}, body
+    )
 
 
-def cookie_in(given: str) -> str:
-    """`name=value` of the session's cookie among those an answer sets."""
-    lines = given.replace(", ", "\n").splitlines()
-    return next(line for line in lines if line.startswith("__Host-preau_session=")).partition(";")[0]
+async def session_of(platform: Platform, who: Login) -> str:
+    """The cookie of a new session, `name=value`."""
+    answer = await sign_in(platform, who)
+    assert answer.status == 201, answer.body
+    return cookie_in(answer.headers)
+
+
+def cookie_in(headers: Mapping[str, str]) -> str:
+    """The session's cookie among those an answer sets."""
+    lines = headers.get("set-cookie", "").splitlines()
+    return next((line for line in lines if line.startswith(COOKIE + "=")), "").partition(";")[0]

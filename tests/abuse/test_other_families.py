@@ -37,8 +37,8 @@ SCHOOL = frozenset({"get /v1/schools/{uai}", "get /v1/schools/{uai}/groups"})
 """What who is something at a school may read of it."""
 UNDESCRIBED = (
     ("GET", "/v1/feed/generations"), ("PUT", "/v1/feed/generations/7"), ("DELETE", "/v1/feed/generations/7"),
-    ("POST", "/v1/feed/generations/7/switch"), ("GET", "/v1/replays/grades/x"), ("PUT", "/v1/replays/grades/x"),
-    ("DELETE", "/v1/replays/grades/x"),
+    ("POST", "/v1/feed/generations/7/switch"), ("GET", "/v1/replays/grades/feed-7"), ("PUT", "/v1/replays/grades/feed-7"),
+    ("DELETE", "/v1/replays/grades/feed-7"),
 )  # fmt: skip
 """For operators alone."""
 
@@ -217,6 +217,6 @@ async def pass_by(platform: Platform, streams: list[Heard]) -> None:
 @pytest.mark.parametrize("page", ["/?enfant=", "/notes?enfant="])
 async def test_pages_answer_for_anothers_child_as_for_nobodys(scene: Scene, page: str) -> None:
     platform = scene.platform
-    cookie = await asyncio.to_thread(session_of, platform, platform.guardian)
+    cookie = await session_of(platform, platform.guardian)
     answers = [await get(platform, page + id, cookie) for id in (scene.victim.pupil, str(uuid.uuid4()))]
     assert [(one.status, one.headers["location"], one.body) for one in answers] == [(303, "/", b"")] * 2
