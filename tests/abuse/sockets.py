@@ -17,7 +17,7 @@ COOKIE = "__Host-preau_session"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer off the wire; header names are small; several cookies stand one a line."""
+    """One answer off the wire; header names are small; headers of one name stand one a line."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,9 +46,8 @@ class Wire:
             while (line := await self.reader.readline()) not in (b"\r\n", b""):
                 name, _, value = line.decode("latin-1").partition(":")
                 name = name.lower()
-                headers[name] = (
-                    f"{headers[name]}\n{value.strip()}" if name == "set-cookie" and name in headers else value.strip()
-                )
+                known = f"{headers[name]}\n" if name in headers else ""
+                headers[name] = known + value.strip()
             return Answer(status, headers, await self._body(headers))
         except (IndexError, ConnectionError, asyncio.IncompleteReadError):
             return None
