@@ -9,7 +9,10 @@ import pytest
 
 from infra.local.control import ask
 from tests.abuse.scene import Scene, made_scene
+from tests.browser.conftest import browser, context
 from tests.platform import Platform
+
+__all__ = ["browser", "context"]
 
 _SCENE = pytest.StashKey[Scene]()
 
