@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ from chassis import telemetry
 from chassis.health import Health, admin_app
 from chassis.settings import HttpSettings, ProcessSettings
 
+_FILES = 65_536
 _log = logging.getLogger(__name__)
 
 
@@ -131,6 +133,17 @@ def listen(host: str, port: int, *, reuse: bool = False) -> socket.socket:
     sock.bind((host, port))
     sock.setblocking(False)
     return sock
+
+
+def file_limit() -> int:
+    """How many files and connections this process may have open, which is raised as far as the machine lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def run(name: str, settings: ProcessSettings, compose: Callable[[Process], Awaitable[None]]) -> None:

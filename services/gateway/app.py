@@ -19,7 +19,7 @@ from chassis.http import create_app
 from chassis.idempotency import Writes
 from chassis.identity import TokenSigner
 from chassis.migrations import CHASSIS, migrate
-from chassis.process import Process, run
+from chassis.process import Process, file_limit, run
 from chassis.settings import pem
 from contracts import directory, feed, generations
 from roster.replica import ROSTER, Roster
@@ -53,11 +53,14 @@ from services.gateway.stream.ring import Ring
 from services.gateway.stream.tail import Tail
 from services.gateway.stream.turns import SchoolWatch, keep_dates
 from services.gateway.upstream import InwardTokens, Upstream
+from services.gateway.wire import Bounds
 
 GATEWAY = ("gateway", Path(__file__).parent / "migrations")
 COMPONENTS = (CHASSIS, ROSTER, GATEWAY)
 """What the gateway's database is made of."""
 _SWEEP_SECONDS = 600.0
+_OTHER_FILES = 512
+"""Descriptors kept for what is no client's connection: services, database, Kafka, libraries."""
 
 
 def main() -> None:
@@ -194,7 +197,10 @@ def _ring(settings: GatewaySettings) -> Ring:
 
 
 def _limits(settings: GatewaySettings) -> Limits:
-    return Limits(settings.connections, settings.streams, settings.streams_per_account, settings.retry_ms)
+    # A process without a free descriptor can't accept at all: it refuses before that.
+    connections = min(settings.connections, file_limit() - _OTHER_FILES)
+    bounds = Bounds(connections, reader_seconds=settings.reader_seconds)
+    return Limits(settings.streams, settings.streams_per_account, settings.retry_ms, bounds)
 
 
 def rates(settings: GatewaySettings) -> dict[str, Rate]:

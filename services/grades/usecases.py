@@ -130,16 +130,19 @@ def _broken(rules: Sequence[Broken]) -> Problem:
     return invalid(FieldError(rule.field, rule.rule, rule.message) for rule in rules)
 
 
-async def _get(connection: Connection, id: UUID, *, lock: bool = False) -> Assessment:
-    found = await store.assessment(connection, id, lock=lock)
+async def _get(connection: Connection, id: UUID) -> Assessment:
+    found = await store.assessment(connection, id)
     if found is None:
         raise not_found()
     return found
 
 
 async def readable(connection: Connection, caller: Caller, id: UUID) -> Assessment:
-    """An assessment for who teaches its group or leads its school; raises not-found or `Refused`."""
-    found = await _get(connection, id)
+    """An assessment for who teaches its group or leads its school; raises `Refused`."""
+    found = await store.assessment(connection, id)
+    if found is None:
+        # Written down as another's is: who tries ids is to be seen.
+        raise Refused(caller, "assessment.read", f"assessments/{id}")
     around = await setting(connection, caller, found.group)
     if around is None or not (around.teaches() or around.leads()):
         raise Refused(caller, "assessment.read", f"assessments/{id}", found.uai)
@@ -149,13 +152,10 @@ async def readable(connection: Connection, caller: Caller, id: UUID) -> Assessme
 async def writable(
     connection: Connection, caller: Caller, id: UUID, action: str, pupils: Iterable[UUID] = ()
 ) -> tuple[Assessment, Setting]:
-    """An assessment, locked with the keys of these pupils, for who teaches its subject to its group.
-
-    Raises not-found or `Refused`.
-    """
+    """An assessment, locked with the keys of these pupils, for who teaches its subject to its group; raises `Refused`."""
     found = await store.locked(connection, id, lock_numbers(map(pupil_key, pupils)))
     if found is None:
-        raise not_found()
+        raise Refused(caller, action, f"assessments/{id}")
     around = await setting(connection, caller, found.group, found.held_on)
     if around is None or not around.teaches(found.subject_code):
         raise Refused(caller, action, f"assessments/{id}", found.uai)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import SystemRandom
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -22,6 +22,7 @@ from services.gateway.stream.fanout import FanOut
 from services.gateway.stream.intake import Intake
 from services.gateway.stream.reader import Reader, Sink
 from services.gateway.stream.rights import Rights, RosterBehind
+from services.gateway.wire import Bounds
 
 _MOST_RETRY_AFTER = 5
 _random = SystemRandom()
@@ -29,16 +30,15 @@ _random = SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one process takes: connections, open streams in all and for one account.
+    """What one process takes: open streams in all and for one account, and what bounds every connection.
 
-    `retry_ms` is how long clients wait before they reconnect, about; `header_seconds` how long they may take to ask.
+    `retry_ms` is how long clients wait before they reconnect, about.
     """
 
-    connections: int = 25_000
     streams: int = 20_000
     account_streams: int = 10
     retry_ms: int = 2000
-    header_seconds: float = 10.0
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, cast
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from chassis.database import UNREACHABLE
 from chassis.problems import Problem, busy
@@ -17,6 +16,7 @@ from contracts.envelope import new_id
 from services.gateway.limits import Addresses
 from services.gateway.stream.door import Ask, Door
 from services.gateway.stream.reader import Reader, Sink
+from services.gateway.wire import BoundedProtocol
 
 PATH = b"/v1/stream"
 _HIGH_WATER = 64 * 1024
@@ -24,48 +24,23 @@ _LOW_WATER = 16 * 1024
 _log = logging.getLogger(__name__)
 
 
-class StreamProtocol(HttpToolsProtocol):
+class StreamProtocol(BoundedProtocol):
     """One connection. It serves requests as uvicorn does until one asks for the stream, and is that stream from then on."""
 
     def __init__(self, *args: Any, door: Door, addresses: Addresses, **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, bounds=door.limits.bounds, **options)
         self._door = door
         self._addresses = addresses
-        self._streaming = False
         self._reader: Reader | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._expecting: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A connection has a bounded time to ask for something, and there is a bounded number of them."""
-        super().connection_made(cast("asyncio.Transport", transport))
-        if len(self.connections) > self._door.limits.connections:
-            self.transport.abort()
-            return
-        self._expect_headers()
-
-    def on_message_begin(self) -> None:
-        """The first bytes of a request."""
-        super().on_message_begin()
-        self._expect_headers()
-
-    def _expect_headers(self) -> None:
-        self._stop_expecting()
-        self._expecting = self.loop.call_later(self._door.limits.header_seconds, self.transport.abort)
-
-    def _stop_expecting(self) -> None:
-        if self._expecting is not None:
-            self._expecting.cancel()
-            self._expecting = None
-
-    def on_headers_complete(self) -> None:
+    def take(self) -> None:
         """Take a request for the stream; hand every other one to the app."""
-        self._stop_expecting()
-        if self._streaming or not self._asks_for_stream():
-            if not self._streaming:
-                super().on_headers_complete()
+        if not self._asks_for_stream():
+            super().take()
             return
-        self._streaming = True
+        # A reader has nothing to say once it has asked.
+        self.deaf = True
         ask = Ask(dict(self.headers), self.url.partition(b"?")[2], new_id())
         self._opening = self.loop.create_task(self._open(ask, dict(self.scope)))
         self.tasks.add(self._opening)
@@ -86,14 +61,14 @@ class StreamProtocol(HttpToolsProtocol):
             self.transport.set_write_buffer_limits(high=_HIGH_WATER, low=_LOW_WATER)
             reader = await self._door.open(ask, cast("Sink", self.transport))
         except Problem as problem:
-            self._refuse(problem, ask)
+            self.refuse(problem, ask.request)
             return
         except UNREACHABLE:
-            self._refuse(busy("The database is not available."), ask)
+            self.refuse(busy("The database is not available."), ask.request)
             return
         except Exception as error:
             _log.error("unexpected error", exc_info=error)
-            self._refuse(Problem(500, "internal", "Something went wrong on our side"), ask)
+            self.refuse(Problem(500, "internal", "Something went wrong on our side"), ask.request)
             return
         if self.transport.is_closing():
             self._door.close(reader)
@@ -101,29 +76,6 @@ class StreamProtocol(HttpToolsProtocol):
         self._reader = reader
         # What parsing needed is not kept for the hours a stream lives.
         self.parser = self.scope = self.headers = self.flow = self._opening = None  # type: ignore[assignment]
-
-    def _refuse(self, problem: Problem, ask: Ask) -> None:
-        response = problem.response()
-        head = [STATUS_LINE[problem.status]]
-        fields = [*response.raw_headers, (b"x-request-id", ask.request.encode()), (b"connection", b"close")]
-        head += [name + b": " + value + b"\r\n" for name, value in fields]
-        self.transport.write(b"".join([*head, b"\r\n", bytes(response.body)]))
-        self.transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        """A reader has nothing to say once its stream is open."""
-        if not self._streaming:
-            super().data_received(data)
-
-    def on_body(self, body: bytes) -> None:
-        """A body that came with a request for the stream means nothing."""
-        if not self._streaming:
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The end of a request."""
-        if not self._streaming:
-            super().on_message_complete()
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -143,16 +95,14 @@ class StreamProtocol(HttpToolsProtocol):
         """The process stops: streams end in order, so that clients resume elsewhere."""
         if self._reader is not None:
             self._door.end(self._reader)
-        elif self._streaming:
-            if self._opening is not None:
-                self._opening.cancel()
+        elif self._opening is not None:
+            self._opening.cancel()
             self.transport.close()
         else:
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._stop_expecting()
         reader, self._reader = self._reader, None
         if reader is not None:
             self._door.close(reader)

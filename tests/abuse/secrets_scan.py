@@ -1,0 +1,68 @@
+"""A search for secrets in the tree that git keeps: rules by shape, and what may stand here all the same."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+RULES = {
+    "private key": re.compile(r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s*\n?[A-Za-z0-9+/=]{32,}"),
+    "token of ours": re.compile(r"\bpreau_[A-Za-z0-9_-]{40,}"),
+    "JSON Web Token": re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
+    "AWS key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "GitHub token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})\b"),
+    "GitLab token": re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}\b"),
+    "Slack token": re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{20,}\b"),
+    "package registry token": re.compile(r"\b(?:pypi-[A-Za-z0-9_-]{50,}|npm_[A-Za-z0-9]{36})\b"),
+    "Google key": re.compile(r"\bAIza[0-9A-Za-z_-]{35}\b"),
+    "password in a URL": re.compile(r"\b[a-z][a-z0-9+]*://[^\s/:@'\"{}<>]+:(?P<value>[^\s/@'\"{}<>]{8,})@(?!\{)"),
+    "assigned secret": re.compile(
+        r"(?i)\b[\w-]*(?:password|passwd|secret|token|api_?key|credential)[\w-]*[\"']?\s*[:=]\s*[\"'](?P<value>[^\"'\s{}]{16,})[\"']"
+    ),
+}
+_RANDOM_BITS = 3.6
+"""Bits a character from which a value looks drawn and not written."""
+_LARGEST = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A place that looks like a secret; the secret itself is not told."""
+
+    file: str
+    line: int
+    rule: str
+
+
+def scan(text: str, file: str = "") -> Iterator[Found]:
+    """What in a text looks like a secret."""
+    for rule, pattern in RULES.items():
+        for match in pattern.finditer(text):
+            value = match.groupdict().get("value")
+            if value is None or _looks_drawn(value):
+                yield Found(file, text.count("\n", 0, match.start()) + 1, rule)
+
+
+def _looks_drawn(value: str) -> bool:
+    counts = Counter(value)
+    bits = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+    return bits >= _RANDOM_BITS and any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
+
+
+def scan_tree(root: Path) -> Iterator[Found]:
+    """What in the files that git keeps, or would, looks like a secret."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=root,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        path = root / name
+        if name and path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
+            yield from scan(path.read_bytes().decode("utf-8", "replace"), name)
