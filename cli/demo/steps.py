@@ -67,6 +67,7 @@ async def due_later(stage: Stage) -> str:
     late = seen[0].at - due
     if not 0 <= late <= ON_TIME_SECONDS:
         raise StepFailed(f"the guardians had it {late:.3f} s after it was due")
+    await stage.expect_all("every guardian has it")
     return f"the guardians had it {1000 * late:.0f} ms after it was due"
 
 
