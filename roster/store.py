@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -132,25 +132,41 @@ async def schools(connection: Connection) -> dict[str, SchoolFacts]:
     return {one.uai: one for one in found.values() if isinstance(one, SchoolFacts)}
 
 
+# One index look-up for each tie: a condition that joins "its own or one that mentions it" by OR scans every document.
 _MENTIONING = """
-    SELECT s.position, d.key, d.facts
+    WITH tied (person, key) AS (
+        SELECT person, key FROM roster_mentions WHERE person = ANY($1::uuid[])
+        UNION
+        SELECT own.person, 'people/' || own.person FROM unnest($1::uuid[]) AS own (person)
+    )
+    SELECT s.position, found.person, found.key, found.facts
     FROM roster_state s
-    LEFT JOIN roster_documents d
-        ON d.key = $2 OR d.key IN (SELECT key FROM roster_mentions WHERE person = $1)
+    LEFT JOIN (
+        SELECT tied.person, d.key, d.facts
+        FROM tied CROSS JOIN LATERAL (SELECT key, facts FROM roster_documents WHERE key = tied.key OFFSET 0) d
+    ) found ON true
 """
 _SCHOOLS_OF = "SELECT key, facts FROM roster_documents WHERE key = ANY($1::text[])"
 
 
 async def read_scopes(connection: Connection, person: UUID) -> ReaderScopes:
     """What a person may see, as of the position that the answer carries (one snapshot)."""
-    rows = await connection.fetch(_MENTIONING, person, person_key(person))
-    found = _parsed((row["key"], row["facts"]) for row in rows if row["key"] is not None)
+    return (await read_scopes_of(connection, [person]))[person]
+
+
+async def read_scopes_of(connection: Connection, people: Collection[UUID]) -> dict[UUID, ReaderScopes]:
+    """What each of these people may see, all as of one position."""
+    rows = await connection.fetch(_MENTIONING, list(set(people)))
+    found = _parsed({row["key"]: row["facts"] for row in rows if row["key"] is not None}.items())
     keys = {school_key(uai) for one in found.values() for uai in _schools_named(one)}
     school_rows = await connection.fetch(_SCHOOLS_OF, list(keys))
     named = _parsed((row["key"], row["facts"]) for row in school_rows).values()
     by_uai = {one.uai: one for one in named if isinstance(one, SchoolFacts)}
-    by_key = {key: from_facts(one, person, by_uai) for key, one in found.items()}
-    return ReaderScopes(rows[0]["position"], by_key, by_uai)
+    scopes: dict[UUID, dict[str, tuple[DatedScope, ...]]] = {person: {} for person in people}
+    for row in rows:
+        if row["key"] in found:
+            scopes[row["person"]][row["key"]] = from_facts(found[row["key"]], row["person"], by_uai)
+    return {person: ReaderScopes(rows[0]["position"], by_key, by_uai) for person, by_key in scopes.items()}
 
 
 @dataclass(frozen=True, slots=True)

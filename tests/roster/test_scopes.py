@@ -68,6 +68,27 @@ async def test_the_replica_answers_as_the_rule_does(database: Database) -> None:
     assert await scopes_of(database, uid("teacher")) == {f"staff:groups/{uid('3A')}", f"staff:schools/{UAI}"}
 
 
+async def test_many_are_answered_as_each_alone(database: Database) -> None:
+    people = [uid(name) for name in ("mother", "neighbour", "teacher", "nanny", "nobody")]
+    async with database.transaction() as connection:
+        await fill(connection, *small_school())
+    async with database.connection() as connection:
+        together = await store.read_scopes_of(connection, people)
+        apart = {person: await store.read_scopes(connection, person) for person in people}
+    assert {who: read.by_key for who, read in together.items()} == {who: read.by_key for who, read in apart.items()}
+    assert {read.position for read in together.values()} == {read.position for read in apart.values()}
+
+
+async def test_no_look_at_one_person_reads_the_whole_directory(database: Database) -> None:
+    async with database.transaction() as connection:
+        await fill(connection, *small_school(), *(adult(f"adult {number}") for number in range(2000)))
+        await connection.execute("ANALYZE roster_documents, roster_mentions")
+        read = "SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_xact_user_tables WHERE relname = 'roster_documents'"
+        before = await connection.fetchval(read)
+        await store.read_scopes(connection, uid("mother"))
+        assert await connection.fetchval(read) - before < 100
+
+
 async def test_a_withdrawn_link_an_ended_person_and_a_tombstone_take_every_right(database: Database) -> None:
     async with database.transaction() as connection:
         await fill(connection, *small_school(), pupil("zoé", [link("father")]))
