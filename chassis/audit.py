@@ -37,16 +37,15 @@ class Refused(Problem):
         self.entry = Entry(caller.subject, action, object, uai, "refused")
 
 
+def _values(entry: Entry) -> tuple[str | None, ...]:
+    return entry.uai, entry.caller, entry.action, entry.object, entry.outcome, telemetry.request_id.get()
+
+
 async def record(connection: Connection, entry: Entry) -> None:
     """Write an entry in the transaction of what it tells."""
     await connection.execute(
         "INSERT INTO audit_entries (uai, caller, action, object, outcome, request) VALUES ($1, $2, $3, $4, $5, $6)",
-        entry.uai,
-        entry.caller,
-        entry.action,
-        entry.object,
-        entry.outcome,
-        telemetry.request_id.get(),
+        *_values(entry),
     )
 
 
@@ -62,12 +61,7 @@ async def record_and_owe(connection: Connection, entry: Entry, events: Sequence[
     await connection.execute(
         _RECORD_AND_OWE,
         *columns(events),
-        entry.uai,
-        entry.caller,
-        entry.action,
-        entry.object,
-        entry.outcome,
-        telemetry.request_id.get(),
+        *_values(entry),
     )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import aiohttp
 import typer
 
+from cli.asking import why
 from cli.running_home import NotUp, RunningHome
 from infra.local.home import Home
 from services.gateway.routing import AUDITED
@@ -121,8 +122,7 @@ async def _of_service(
         async with client.get(address, params=query) as answer:
             document = await answer.json(content_type=None)
             if answer.status != 200:
-                rules = "; ".join(f"{e['field']}: {e['message']}" for e in document.get("errors", ()))
-                raise NotAnswered(f"{service}: {document.get('title', answer.status)}{f' ({rules})' if rules else ''}")
+                raise NotAnswered(f"{service}: {why(document, answer.status)}")
         found += [{"service": service, **entry} for entry in document["entries"]]
         following = document["next"]
         if following is None:

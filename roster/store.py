@@ -66,29 +66,6 @@ async def person(connection: Connection, person: UUID) -> PersonFacts | None:
     return found if isinstance(found, PersonFacts) else None
 
 
-async def group(connection: Connection, group: UUID) -> GroupFacts | None:
-    """One group."""
-    found = (await facts(connection, [group_key(group)])).get(group_key(group))
-    return found if isinstance(found, GroupFacts) else None
-
-
-async def school(connection: Connection, uai: str) -> SchoolFacts | None:
-    """One school."""
-    found = (await facts(connection, [school_key(uai)])).get(school_key(uai))
-    return found if isinstance(found, SchoolFacts) else None
-
-
-async def members(connection: Connection, group: UUID, day: date) -> set[UUID]:
-    """The pupils who belong to a group on a day."""
-    rows = await connection.fetch(
-        "SELECT pupil FROM roster_memberships WHERE group_id = $1"
-        " AND (starts IS NULL OR starts <= $2) AND (ends IS NULL OR ends > $2)",
-        group,
-        day,
-    )
-    return {row["pupil"] for row in rows}
-
-
 @dataclass(frozen=True, slots=True)
 class Around:
     """What the replica says around a group, of one snapshot: the group, its school, a person, its pupils on a day."""

@@ -180,7 +180,7 @@ class System:
             **self._secrets(service),
             **self._neighbours(service),
             **self._mailbox(service),
-            **(self._mail(*self.smtp) if service == "notify" else {}),
+            **self._mail(service),
         }
 
     def _listening(self, service: str) -> dict[str, str]:
@@ -230,7 +230,10 @@ class System:
             return {"PREAU_RELAY_DATABASES": json.dumps({name: self.databases[name] for name in WITH_OUTBOX})}
         return {}
 
-    def _mail(self, host: str, port: int) -> dict[str, str]:
+    def _mail(self, service: str) -> dict[str, str]:
+        if service != "notify":
+            return {}
+        host, port = self.smtp
         return {
             "PREAU_PUBLIC_URL": self.url,
             "PREAU_SMTP_HOST": host,

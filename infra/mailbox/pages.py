@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Query, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from chassis.headers import DefaultHeaders
 from chassis.http import create_app
 from chassis.problems import Problem, not_found
 from infra.mailbox.messages import read
@@ -61,7 +61,9 @@ def build(settings: MailboxSettings, store: MessageStore) -> ASGIApp:
     _people(app, store, templates)
     _around(app, store)
     # A page of another site whose name was turned to this host could else read the messages.
-    return TrustedHostMiddleware(_Headers(app), allowed_hosts=list(settings.mailbox_names), www_redirect=False)
+    return TrustedHostMiddleware(
+        DefaultHeaders(app, _HEADERS), allowed_hosts=list(settings.mailbox_names), www_redirect=False
+    )
 
 
 def _programs(app: FastAPI, store: MessageStore) -> None:
@@ -179,20 +181,3 @@ def _same_origin(request: Request) -> None:
     ours = urlsplit(origin).netloc == request.headers.get("host") if origin else site in ("same-origin", "none")
     if not ours:
         raise Problem(403, "foreign-site", "This request comes from another site")
-
-
-class _Headers:
-    """Adds the security headers to every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, sent)

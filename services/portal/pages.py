@@ -11,10 +11,9 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis.headers import DefaultHeaders
 from services.portal.client import Unavailable
 from services.portal.words import LANGUAGES, Words, choose
 
@@ -131,7 +130,7 @@ def unavailable(request: Request) -> Response:
 
 def install(app: FastAPI) -> None:
     """Make every answer of an app carry the headers, and every error a page that a family can read."""
-    app.add_middleware(_Headers)
+    app.add_middleware(DefaultHeaders, headers=_HEADERS)
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
@@ -151,20 +150,3 @@ def install(app: FastAPI) -> None:
     async def on_defect(request: Request, error: Exception) -> Response:
         _log.error("unexpected error", exc_info=error)
         return notice(request, 500, "failed")
-
-
-class _Headers:
-    """Adds the security headers to every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, sent)
