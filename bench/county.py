@@ -26,7 +26,7 @@ from cli.running_home import RunningHome
 from infra.local.control import ask
 from infra.local.home import CHECKOUT, Home
 
-SERVICES = ("grades", "feed", "gateway")
+SERVICES = ("grades", "feed", "notify", "gateway")
 """The services that keep a roster."""
 PUPILS_A_SCHOOL = 540
 WAIT_SECONDS = 300.0
