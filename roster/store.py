@@ -110,12 +110,16 @@ class Classmates:
     groups: frozenset[UUID]
 
 
-# `greatest` and `least` pass over a date that is open, and a term's are not.
+# `greatest` and `least` pass over a date that is open, and a term's are not. Documents are looked up one by one, and a few:
+# a condition on what is in them, left to a join, reads every document of the county.
 _CLASSMATES = """
     WITH class AS (
-        SELECT own.group_id, own.starts, own.ends, d.facts ->> 'uai' AS uai
-        FROM roster_memberships own JOIN roster_documents d ON d.key = 'groups/' || own.group_id
-        WHERE own.pupil = $1 AND d.facts ->> 'kind' = 'class' AND (d.facts ->> 'school_year')::integer = $2
+        SELECT own.group_id, own.starts, own.ends, d.uai
+        FROM roster_memberships own CROSS JOIN LATERAL (
+            SELECT facts ->> 'uai' AS uai FROM roster_documents WHERE key = 'groups/' || own.group_id
+            AND facts ->> 'kind' = 'class' AND (facts ->> 'school_year')::integer = $2 OFFSET 0
+        ) d
+        WHERE own.pupil = $1
     ), together AS (
         SELECT DISTINCT term.id AS term, mate.pupil
         FROM class JOIN roster_memberships mate USING (group_id)
@@ -125,11 +129,14 @@ _CLASSMATES = """
         WHERE term.school_year = $2
           AND greatest(class.starts, mate.starts, term.starts) < least(class.ends, mate.ends, term.ends)
     ), joined AS (
-        SELECT DISTINCT group_id FROM roster_memberships WHERE pupil IN (SELECT pupil FROM together)
+        SELECT DISTINCT group_id FROM roster_memberships WHERE pupil = ANY (ARRAY(SELECT pupil FROM together))
     )
-    SELECT term, array_agg(pupil) AS pupils,
-           ARRAY(SELECT group_id FROM joined JOIN roster_documents d ON d.key = 'groups/' || group_id
-                 WHERE (d.facts ->> 'school_year')::integer = $2) AS groups
+    SELECT term, array_agg(pupil) AS pupils, ARRAY(
+        SELECT group_id FROM joined CROSS JOIN LATERAL (
+            SELECT FROM roster_documents WHERE key = 'groups/' || group_id
+            AND (facts ->> 'school_year')::integer = $2 OFFSET 0
+        ) of_year
+    ) AS groups
     FROM together GROUP BY term
 """
 

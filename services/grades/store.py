@@ -356,28 +356,34 @@ async def standing_grades(
     return await connection.fetch(_STANDING, pupil, before, limit, term)
 
 
-# What an audience sees, and what staff see: the marks that stand, shown or not yet.
-_SEEN_MARKS = "disclosures AS m JOIN assessments AS a ON a.id = m.assessment AND m.audience = $2"
-_STANDING_MARKS = (
-    "marks AS m JOIN assessments AS a ON a.id = m.assessment AND a.withdrawn_at IS NULL AND $2::text IS NULL"
-)
-_YEARS = "SELECT DISTINCT a.school_year FROM {marks} WHERE m.pupil = $1 ORDER BY a.school_year DESC"
+_YEARS = """
+    SELECT DISTINCT a.school_year FROM {marks} AS m JOIN assessments AS a ON a.id = m.assessment
+    WHERE m.pupil = $1 AND {shown} ORDER BY a.school_year DESC
+"""
+# The marks of each assessment are gathered apart: joined, they are read from the first to the last of the county's.
 _OF_CLASSES = """
     WITH own AS MATERIALIZED (
-        SELECT DISTINCT a.group_id, a.subject_code, a.term FROM {marks} WHERE m.pupil = $1 AND a.school_year = $3
+        SELECT DISTINCT a.group_id, a.subject_code, a.term FROM {marks} AS m JOIN assessments AS a ON a.id = m.assessment
+        WHERE m.pupil = $1 AND {shown} AND a.school_year = $3
     )
     SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
            (a.group_id, a.subject_code, a.term) IN (SELECT group_id, subject_code, term FROM own) AS of_pupil,
-           array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
-    FROM {marks}
-    WHERE a.group_id IN (SELECT group_id FROM own UNION SELECT unnest($4::uuid[])) AND a.term IN (SELECT term FROM own)
-    GROUP BY a.id ORDER BY a.held_on, a.id
+           of_class.pupils, of_class.scores, of_class.codes
+    FROM assessments AS a CROSS JOIN LATERAL (
+        SELECT array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
+        FROM {marks} AS m WHERE m.assessment = a.id AND {shown}
+    ) AS of_class
+    WHERE a.group_id = ANY (ARRAY(SELECT group_id FROM own UNION SELECT unnest($4::uuid[])))
+      AND a.term = ANY (ARRAY(SELECT term FROM own)) AND of_class.pupils IS NOT NULL
+    ORDER BY a.held_on, a.id
 """
+_SEEN_BY_AUDIENCE = {"marks": "disclosures", "shown": "m.audience = $2"}
+_STANDING_FOR_STAFF = {"marks": "marks", "shown": "a.withdrawn_at IS NULL AND $2::text IS NULL"}
 
 
 async def school_years(connection: Connection, pupil: UUID, audience: str | None) -> list[int]:
     """The school years in which an audience (None: staff) sees marks of a pupil, latest first."""
-    rows = await connection.fetch(_YEARS.format(marks=_marks_for(audience)), pupil, audience)
+    rows = await connection.fetch(_YEARS.format_map(_marks_for(audience)), pupil, audience)
     return [row["school_year"] for row in rows]
 
 
@@ -388,12 +394,12 @@ async def of_classes(
 
     That is of the groups in which the pupil has such marks, and of the other groups named, those of classmates.
     """
-    statement = _OF_CLASSES.format(marks=_marks_for(audience))
+    statement = _OF_CLASSES.format_map(_marks_for(audience))
     return [_assessed(row) for row in await connection.fetch(statement, pupil, audience, school_year, list(groups))]
 
 
-def _marks_for(audience: str | None) -> str:
-    return _STANDING_MARKS if audience is None else _SEEN_MARKS
+def _marks_for(audience: str | None) -> dict[str, str]:
+    return _STANDING_FOR_STAFF if audience is None else _SEEN_BY_AUDIENCE
 
 
 def _assessed(row: Record) -> Assessed:
