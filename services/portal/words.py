@@ -129,6 +129,9 @@ class Words:
 
     grades_of: str
     own_grades: str
+    year_switch: str
+    year_shown: str
+    school_year: str
     term_switch: str
     general_average: str
     average: str
@@ -329,6 +332,9 @@ FR = Words(
     notifications_page="Notifications",
     grades_of="Notes de {name}",
     own_grades="Mes notes",
+    year_switch="Années scolaires",
+    year_shown="Année scolaire {year}",
+    school_year="{first}\u2011{second}",
     term_switch="Périodes",
     general_average="Moyenne générale",
     average="Moyenne",
@@ -547,6 +553,9 @@ EN = Words(
     notifications_page="Notifications",
     grades_of="{name}’s grades",
     own_grades="My grades",
+    year_switch="School years",
+    year_shown="School year {year}",
+    school_year="{first}\u2011{second}",
     term_switch="Terms",
     general_average="Overall average",
     average="Average",
