@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +16,8 @@ from services.portal.answers import Averages, ClassFigures, Grade, Reached, Scho
 from services.portal.client import Me
 from services.portal.views import ChildView, LinkView, number
 from services.portal.words import Words
+
+_VOWELS = tuple("aeiouœæ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def grades(
     within = _frame(term, found, now) if term and found else None
     mean, spread = _class(found.figures if found else None, words)
     return GradesView(
-        title=words.own_grades if pupil.own else words.grades_of.format(name=pupil.name),
+        title=_title(pupil, words),
         tone=views.tones(me).get(pupil.id, ""),
         children=views.children(me, pupil.id, _href) if len(me.children) > 1 else (),
         year=_year(term.school_year, words) if term else "",
@@ -144,6 +147,14 @@ def grades(
         stream=f"preau-{me.person.id}" if me.person else "",
         config=_config(pupil, marks, cursor, words, now),
     )
+
+
+def _title(pupil: Pupil, words: Words) -> str:
+    if pupil.own:
+        return words.own_grades
+    # "de" loses its vowel before another, an accent on it or not; before an h usage varies, and y is heard as a consonant.
+    elided = unicodedata.normalize("NFD", pupil.name)[:1].casefold() in _VOWELS
+    return (words.grades_of_vowel if elided else words.grades_of).format(name=pupil.name)
 
 
 def _href(child: UUID, term: UUID | None = None) -> str:

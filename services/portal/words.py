@@ -128,6 +128,7 @@ class Words:
     notifications_page: str
 
     grades_of: str
+    grades_of_vowel: str
     own_grades: str
     year_switch: str
     year_shown: str
@@ -331,6 +332,7 @@ FR = Words(
     grades_page="Notes",
     notifications_page="Notifications",
     grades_of="Notes de {name}",
+    grades_of_vowel="Notes d’{name}",
     own_grades="Mes notes",
     year_switch="Années scolaires",
     year_shown="Année scolaire {year}",
@@ -552,6 +554,7 @@ EN = Words(
     grades_page="Grades",
     notifications_page="Notifications",
     grades_of="{name}’s grades",
+    grades_of_vowel="{name}’s grades",
     own_grades="My grades",
     year_switch="School years",
     year_shown="School year {year}",

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from services.portal import gradebook
 from services.portal.answers import Averages, Grade, School, Term
 from services.portal.client import Me
@@ -82,6 +84,16 @@ def test_a_visitor_reads_of_their_children_or_of_themself() -> None:
     assert (own.id, own.own) == (pupil.person.id, True)
     assert gradebook.pupil_of(pupil, LEA) is None
     assert gradebook.pupil_of(me(roles=("teacher",)), None) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "french"),
+    [("Léa", "Notes de Léa"), ("Élise", "Notes d’Élise"), ("ALIX", "Notes d’ALIX"), ("Yanis", "Notes de Yanis")],
+)
+def test_whose_grades_they_are_is_said_as_people_say_it(name: str, french: str) -> None:
+    pupil = gradebook.Pupil(LEA, name, "0921234S", own=False)
+    for words, title in ((FR, french), (EN, f"{name}’s grades")):
+        assert gradebook.grades(FAMILY, pupil, TERMS, TERMS[0], averages(), [], "here", words, NOON).title == title
 
 
 def test_the_current_term_comes_first_and_none_that_has_not_begun() -> None:
