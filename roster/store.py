@@ -102,6 +102,52 @@ async def around(connection: Connection, group: UUID, person: UUID | None, day: 
     return Around(row["position"], found, school, who if isinstance(who, PersonFacts) else None, members)
 
 
+@dataclass(frozen=True, slots=True)
+class Classmates:
+    """Who was in a pupil's class with them, the pupil too, by term; and the groups these pupils are in that year."""
+
+    by_term: Mapping[UUID, frozenset[UUID]]
+    groups: frozenset[UUID]
+
+
+# `greatest` and `least` pass over a date that is open, and a term's are not. Documents are looked up one by one, and a few:
+# a condition on what is in them, left to a join, reads every document of the county.
+_CLASSMATES = """
+    WITH class AS (
+        SELECT own.group_id, own.starts, own.ends, d.uai
+        FROM roster_memberships own CROSS JOIN LATERAL (
+            SELECT facts ->> 'uai' AS uai FROM roster_documents WHERE key = 'groups/' || own.group_id
+            AND facts ->> 'kind' = 'class' AND (facts ->> 'school_year')::integer = $2 OFFSET 0
+        ) d
+        WHERE own.pupil = $1
+    ), together AS (
+        SELECT DISTINCT term.id AS term, mate.pupil
+        FROM class JOIN roster_memberships mate USING (group_id)
+        JOIN roster_documents school ON school.key = 'schools/' || class.uai
+        CROSS JOIN LATERAL jsonb_to_recordset(school.facts -> 'terms')
+            AS term (id uuid, school_year integer, starts date, ends date)
+        WHERE term.school_year = $2
+          AND greatest(class.starts, mate.starts, term.starts) < least(class.ends, mate.ends, term.ends)
+    ), joined AS (
+        SELECT DISTINCT group_id FROM roster_memberships WHERE pupil = ANY (ARRAY(SELECT pupil FROM together))
+    )
+    SELECT term, array_agg(pupil) AS pupils, ARRAY(
+        SELECT group_id FROM joined CROSS JOIN LATERAL (
+            SELECT FROM roster_documents WHERE key = 'groups/' || group_id
+            AND (facts ->> 'school_year')::integer = $2 OFFSET 0
+        ) of_year
+    ) AS groups
+    FROM together GROUP BY term
+"""
+
+
+async def classmates(connection: Connection, pupil: UUID, school_year: int) -> Classmates:
+    """Who was in the pupil's class of a school year together with them on a day of a term; who has left is not named."""
+    rows = await connection.fetch(_CLASSMATES, pupil, school_year)
+    groups = frozenset(rows[0]["groups"]) if rows else frozenset[UUID]()
+    return Classmates({row["term"]: frozenset(row["pupils"]) for row in rows}, groups)
+
+
 async def schools(connection: Connection) -> dict[str, SchoolFacts]:
     """Every school."""
     rows = await connection.fetch("SELECT key, facts FROM roster_documents WHERE key LIKE 'schools/%'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -356,47 +356,50 @@ async def standing_grades(
     return await connection.fetch(_STANDING, pupil, before, limit, term)
 
 
-_SEEN_OF_CLASSES = """
-    WITH own AS (
-        SELECT a.group_id, a.subject_code, a.term, a.school_year
-        FROM disclosures d JOIN assessments a ON a.id = d.assessment WHERE d.pupil = $1 AND d.audience = $3
+_YEARS = """
+    SELECT DISTINCT a.school_year FROM {marks} AS m JOIN assessments AS a ON a.id = m.assessment
+    WHERE m.pupil = $1 AND {shown} ORDER BY a.school_year DESC
+"""
+# The marks of each assessment are gathered apart: joined, they are read from the first to the last of the county's.
+_OF_CLASSES = """
+    WITH own AS MATERIALIZED (
+        SELECT DISTINCT a.group_id, a.subject_code, a.term FROM {marks} AS m JOIN assessments AS a ON a.id = m.assessment
+        WHERE m.pupil = $1 AND {shown} AND a.school_year = $3
     )
     SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
-           array_agg(d.pupil) AS pupils, array_agg(d.score) AS scores, array_agg(d.code) AS codes
-    FROM assessments a JOIN disclosures d ON d.assessment = a.id AND d.audience = $3
-    WHERE (a.group_id, a.subject_code, a.term) IN (
-        SELECT group_id, subject_code, term FROM own
-        WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
-    GROUP BY a.id ORDER BY a.held_on, a.id
+           (a.group_id, a.subject_code, a.term) IN (SELECT group_id, subject_code, term FROM own) AS of_pupil,
+           of_class.pupils, of_class.scores, of_class.codes
+    FROM assessments AS a CROSS JOIN LATERAL (
+        SELECT array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
+        FROM {marks} AS m WHERE m.assessment = a.id AND {shown}
+    ) AS of_class
+    WHERE a.group_id = ANY (ARRAY(SELECT group_id FROM own UNION SELECT unnest($4::uuid[])))
+      AND a.term = ANY (ARRAY(SELECT term FROM own)) AND of_class.pupils IS NOT NULL
+    ORDER BY a.held_on, a.id
 """
-_STANDING_OF_CLASSES = """
-    WITH own AS (
-        SELECT a.group_id, a.subject_code, a.term, a.school_year
-        FROM marks m JOIN assessments a ON a.id = m.assessment WHERE m.pupil = $1 AND a.withdrawn_at IS NULL
-    )
-    SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
-           array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
-    FROM assessments a JOIN marks m ON m.assessment = a.id
-    WHERE a.withdrawn_at IS NULL AND (a.group_id, a.subject_code, a.term) IN (
-        SELECT group_id, subject_code, term FROM own
-        WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
-    GROUP BY a.id ORDER BY a.held_on, a.id
-"""
+_SEEN_BY_AUDIENCE = {"marks": "disclosures", "shown": "m.audience = $2"}
+_STANDING_FOR_STAFF = {"marks": "marks", "shown": "a.withdrawn_at IS NULL AND $2::text IS NULL"}
 
 
-async def seen_of_classes(
-    connection: Connection, pupil: UUID, school_year: int | None, audience: str
+async def school_years(connection: Connection, pupil: UUID, audience: str | None) -> list[int]:
+    """The school years in which an audience (None: staff) sees marks of a pupil, latest first."""
+    rows = await connection.fetch(_YEARS.format_map(_marks_for(audience)), pupil, audience)
+    return [row["school_year"] for row in rows]
+
+
+async def of_classes(
+    connection: Connection, pupil: UUID, audience: str | None, school_year: int, groups: Iterable[UUID]
 ) -> list[Assessed]:
-    """What an audience sees of a pupil's groups, in the subjects and terms in which it sees marks of the pupil.
+    """What an audience (None: staff) sees of a school year, in the terms in which it sees marks of the pupil.
 
-    Of one school year: the latest with such marks where none is named.
+    That is of the groups in which the pupil has such marks, and of the other groups named, those of classmates.
     """
-    return [_assessed(row) for row in await connection.fetch(_SEEN_OF_CLASSES, pupil, school_year, audience)]
+    statement = _OF_CLASSES.format_map(_marks_for(audience))
+    return [_assessed(row) for row in await connection.fetch(statement, pupil, audience, school_year, list(groups))]
 
 
-async def standing_of_classes(connection: Connection, pupil: UUID, school_year: int | None) -> list[Assessed]:
-    """The same of the marks that stand, shown or not yet: what staff may see."""
-    return [_assessed(row) for row in await connection.fetch(_STANDING_OF_CLASSES, pupil, school_year)]
+def _marks_for(audience: str | None) -> dict[str, str]:
+    return _STANDING_FOR_STAFF if audience is None else _SEEN_BY_AUDIENCE
 
 
 def _assessed(row: Record) -> Assessed:

@@ -350,17 +350,27 @@ async def audience_of(connection: Connection, caller: Caller, pupil: UUID) -> st
     raise Refused(caller, "grades.read", f"pupils/{pupil}", await school_of_pupil(connection, pupil))
 
 
-async def averages(
-    connection: Connection, caller: Caller, pupil: UUID, school_year: int | None = None
-) -> tuple[str, list[TermAverages]]:
-    """As which audience the caller sees a pupil's averages, and the averages of what it sees; raises `Refused`."""
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """A pupil's averages of a school year as a reader sees them; `school_years` are those in which it sees marks."""
+
+    audience: str
+    school_years: Sequence[int]
+    terms: Sequence[TermAverages]
+
+
+async def averages(connection: Connection, caller: Caller, pupil: UUID, school_year: int | None = None) -> Averages:
+    """A pupil's averages of a school year, the latest where none is named, of what the caller sees; raises `Refused`."""
     audience = await audience_of(connection, caller, pupil)
-    if audience == "staff":
-        assessed = await store.standing_of_classes(connection, pupil, school_year)
-    else:
-        assessed = await store.seen_of_classes(connection, pupil, school_year, audience)
+    seen_as = None if audience == "staff" else audience
+    years = await store.school_years(connection, pupil, seen_as)
+    year = school_year or max(years, default=None)
+    if year not in years:
+        return Averages(audience, years, [])
+    mates = await roster.classmates(connection, pupil, year)
+    assessed = await store.of_classes(connection, pupil, seen_as, year, mates.groups)
     # A class has thousands of marks a year: tens of milliseconds in which others would wait.
-    return audience, await asyncio.to_thread(by_term, pupil, assessed)
+    return Averages(audience, years, await asyncio.to_thread(by_term, pupil, assessed, mates.by_term))
 
 
 async def _school_where_led(connection: Connection, person: UUID, pupil: UUID) -> str | None:
