@@ -107,7 +107,6 @@ def subscribe(
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,
-        decoder=_itself,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
         max_poll_interval_ms=120_000,
@@ -117,11 +116,15 @@ def subscribe(
 
 async def _as_is(records: tuple[Record, ...], original: Callable[..., Awaitable[Any]]) -> KafkaMessage:
     # FastStream's own parser decodes every header of every record, and fails for ever on one that is not UTF-8.
-    return KafkaAckableMessage(raw_message=records, body=b"", consumer=original.__self__._consumer)  # type: ignore[attr-defined]
+    return _Message(raw_message=records, body=b"", consumer=original.__self__._consumer)  # type: ignore[attr-defined]
 
 
-async def _itself(message: KafkaMessage) -> KafkaMessage:
-    return message
+class _Message(KafkaAckableMessage):
+    """A batch as a subscriber gets it."""
+
+    async def decode(self) -> KafkaMessage:
+        """The message itself; kept in its own cache, as FastStream does, only a search for cycles would free its records."""
+        return self
 
 
 class Consumption:
