@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
@@ -15,9 +16,11 @@ from services.grades.domain import Change, Disclosure, Mark, Told, grade_id
 from services.grades.store import Assessment, Standing
 
 
-def event_of(assessment: Assessment, change: Change, directory_position: int) -> Outgoing:
-    """The event, ready for the outbox: keyed by the pupil, for one audience."""
-    return _ready(_event(assessment, change, assessment.now), assessment.uai, directory_position)
+def events_of(assessment: Assessment, changes: Sequence[Change], directory_position: int) -> list[Outgoing]:
+    """The event of each change, ready for the outbox: keyed by the pupil, for one audience."""
+    reference = _reference(assessment)
+    facts = (_event(reference, assessment.uai, change, assessment.now) for change in changes)
+    return [_ready(fact, assessment.uai, directory_position) for fact in facts]
 
 
 def event_again(standing: Standing, directory_position: int) -> Outgoing:
@@ -30,9 +33,9 @@ def event_again(standing: Standing, directory_position: int) -> Outgoing:
     )
     kind, before = (Told.CORRECTED, old) if corrected else (Told.PUBLISHED, None)
     change = Change(kind, standing.pupil, standing.audience, before, told.mark)
-    event = _ready(
-        _event(standing.assessment, change, standing.updated_at), standing.assessment.uai, directory_position
-    )
+    uai = standing.assessment.uai
+    fact = _event(_reference(standing.assessment), uai, change, standing.updated_at)
+    event = _ready(fact, uai, directory_position)
     return replace(event, envelope=replace(event.envelope, id=str(told.event), time=standing.updated_at))
 
 
@@ -51,10 +54,8 @@ def _ready(fact: _Fact, uai: str, directory_position: int) -> Outgoing:
     )
 
 
-def _event(assessment: Assessment, change: Change, at: datetime) -> _Fact:
-    grade, pupil = grade_id(assessment.id, change.pupil), change.pupil
-    audience, reference = Audience(change.audience), _reference(assessment)
-    uai = assessment.uai
+def _event(reference: grades.AssessmentRef, uai: str, change: Change, at: datetime) -> _Fact:
+    grade, pupil, audience = grade_id(reference.id, change.pupil), change.pupil, Audience(change.audience)
     if change.told is Told.PUBLISHED:
         assert change.mark is not None
         return grades.GradePublished(

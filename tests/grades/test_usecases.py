@@ -56,6 +56,7 @@ async def create(connection: Connection, **changes: Any) -> Assessment:
 
 
 async def put(connection: Connection, id: UUID, score: str, pupil: str = "zoé", reason: str | None = None) -> None:
+    await connection.execute(usecases.marks_locks(id, [uid(pupil)]))
     await usecases.put_marks(connection, TEACHER, id, [uid(pupil)], [Mark(Decimal(score))], reason)
 
 
