@@ -32,6 +32,8 @@ Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
+_COMMIT_SECONDS = 0.1
+"""Between two commits of offsets: small batches that follow one another share one."""
 _log = logging.getLogger(__name__)
 _consumed = telemetry.meter.create_counter("preau_consumed_events", description="Events whose effect was committed")
 _repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
@@ -159,7 +161,7 @@ class Consumption:
             self._done = {place: offset for place, offset in self._done.items() if place in held}
 
     def done(self, records: Sequence[Record]) -> None:
-        """A batch has had its effect: its offsets are committed soon, beside the next batch's work."""
+        """A batch has had its effect: its offsets are committed soon, beside the work of those that follow."""
         offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
         self._done |= offsets
         self._to_commit |= offsets
@@ -169,6 +171,7 @@ class Consumption:
     async def _commit(self) -> None:
         """Commit what is done until nothing is left. A failure is no loss: what comes again is known as a repeat."""
         while self._to_commit and self._stream:
+            await asyncio.sleep(_COMMIT_SECONDS)
             offsets, self._to_commit = self._to_commit, {}
             try:
                 await self._stream.commit(offsets)
@@ -210,7 +213,8 @@ class Inbox:
     """What stands between a subscriber and its effect; one for each (service, consumer).
 
     With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came.
+    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came. Batches
+    begin at least `pace` seconds apart: where nobody waits for the effect, few batches cost less than many.
     """
 
     def __init__(
@@ -221,6 +225,7 @@ class Inbox:
         consumer: str,
         parks: bool = True,
         only_new: OnlyNew = repeats.only_new,
+        pace: float = 0.0,
     ) -> None:
         self.consumption = Consumption(consumer)
         self._database = database
@@ -228,10 +233,12 @@ class Inbox:
         self._consumer = consumer
         self._parks = parks
         self._only_new = only_new
+        self._pace = pace
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
         records = self.consumption.began(message)
+        began = time.monotonic()
         try:
             await self._effect(decode(records), handle)
         except Exception:
@@ -240,6 +247,7 @@ class Inbox:
             signal.raise_signal(signal.SIGTERM)
             await asyncio.Event().wait()
         self.consumption.done(records)
+        await asyncio.sleep(began + self._pace - time.monotonic())
 
     async def _effect(self, batch: Batch, handle: Handler) -> None:
         for dead in batch.undecodable:
