@@ -32,6 +32,8 @@ Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
+_SMALL = 100
+"""Records of a batch that is small: more of them say that there is much to do."""
 _COMMIT_SECONDS = 0.1
 """Between two commits of offsets: small batches that follow one another share one."""
 _log = logging.getLogger(__name__)
@@ -213,8 +215,9 @@ class Inbox:
     """What stands between a subscriber and its effect; one for each (service, consumer).
 
     With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came. Batches
-    begin at least `pace` seconds apart: where nobody waits for the effect, few batches cost less than many.
+    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came. A
+    small batch waits `pause` seconds, where nobody waits for its effect: those who are waited for go first, and what
+    comes meanwhile makes one batch of the next.
     """
 
     def __init__(
@@ -225,7 +228,7 @@ class Inbox:
         consumer: str,
         parks: bool = True,
         only_new: OnlyNew = repeats.only_new,
-        pace: float = 0.0,
+        pause: float = 0.0,
     ) -> None:
         self.consumption = Consumption(consumer)
         self._database = database
@@ -233,12 +236,13 @@ class Inbox:
         self._consumer = consumer
         self._parks = parks
         self._only_new = only_new
-        self._pace = pace
+        self._pause = pause
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
         records = self.consumption.began(message)
-        began = time.monotonic()
+        if len(records) < _SMALL:
+            await asyncio.sleep(self._pause)
         try:
             await self._effect(decode(records), handle)
         except Exception:
@@ -247,7 +251,6 @@ class Inbox:
             signal.raise_signal(signal.SIGTERM)
             await asyncio.Event().wait()
         self.consumption.done(records)
-        await asyncio.sleep(began + self._pace - time.monotonic())
 
     async def _effect(self, batch: Batch, handle: Handler) -> None:
         for dead in batch.undecodable:

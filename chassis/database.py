@@ -95,7 +95,9 @@ class Database:
         if self._pool is None:
             raise Unavailable("the database is not open")
         try:
-            acquired = await self._pool.acquire(timeout=self.settings.acquire_seconds)
+            # The pool's own deadline takes a task.
+            async with asyncio.timeout(self.settings.acquire_seconds):
+                acquired = await self._pool.acquire()
         except (TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.TooManyConnectionsError) as error:
             raise Unavailable("no connection in time") from error
         except asyncpg.CannotConnectNowError as error:
@@ -106,24 +108,30 @@ class Database:
             await self._pool.release(acquired, timeout=self.settings.acquire_seconds)
 
     @asynccontextmanager
-    async def transaction(self, first: str = "", last: Callable[[], str] | None = None) -> AsyncIterator[Connection]:
+    async def transaction(
+        self, first: str = "", last: Callable[[], str] | None = None, announce: str = ""
+    ) -> AsyncIterator[Connection]:
         """A connection in a transaction that commits on leaving and rolls back on an exception.
 
         `first` and what `last` gives are statements without arguments (locks, say) that go along with BEGIN and with
-        COMMIT, so that they cost no round trip of their own; what they return is not seen.
+        COMMIT, so that they cost no round trip of their own; what they return is not seen. `announce` is a channel
+        that is notified behind the COMMIT, in a transaction of its own, instead of what `after_commit` calls.
         """
         async with self.connection() as connection:
             try:
                 await connection.execute(f"BEGIN; {first}")
                 yield connection
-                ended = await connection.execute(f"{last() if last else ''}; COMMIT")
+                ended = await connection.execute(
+                    f"{last() if last else ''}; COMMIT{f'; NOTIFY {announce}' if announce else ''}"
+                )
             except BaseException:
                 await _roll_back(connection)
                 raise
-            if ended != "COMMIT":
+            if ended == "ROLLBACK":
                 raise RolledBack("a statement of the transaction had failed")
-            for call in self._after_commit:
-                call()
+            if not announce:
+                for call in self._after_commit:
+                    call()
 
 
 async def _roll_back(connection: Connection) -> None:

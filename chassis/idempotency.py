@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from chassis.database import UNREACHABLE, Connection, Database, literal
 from chassis.identity import Caller
-from chassis.outbox import OutboxGauge, dump
+from chassis.outbox import CHANNEL, OutboxGauge, dump
 from chassis.problems import FieldError, Problem
 
 KEPT_HOURS = 24
@@ -59,6 +59,8 @@ class Writes:
     def __init__(self, database: Database, gauge: OutboxGauge | None = None) -> None:
         self._database = database
         self._gauge = gauge
+        # Who watches an outbox has one, and a relay that is to be woken.
+        self._announce = CHANNEL if gauge else ""
 
     async def run(self, request: Request, caller: Caller, work: Work, *, locks: str = "") -> Response:
         """Do `work` in a transaction and answer; with an `Idempotency-Key`, answer a repeat from what was stored.
@@ -69,7 +71,7 @@ class Writes:
             self._gauge.check()
         key = request.headers.get("idempotency-key")
         if key is None:
-            async with self._database.transaction(locks) as connection:
+            async with self._database.transaction(locks, announce=self._announce) as connection:
                 answer = await work(connection)
             return answer.response()
         _check(key)
@@ -91,7 +93,7 @@ class Writes:
         answer, body = Answer(500), b""
         try:
             async with self._database.transaction(
-                f"{once.lock}; {locks}", lambda: once.keeping(answer, body)
+                f"{once.lock}; {locks}", lambda: once.keeping(answer, body), self._announce
             ) as connection:
                 answer = await work(connection)
                 body = answer.encoded()
