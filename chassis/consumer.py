@@ -63,6 +63,11 @@ class PatientConsumer(AIOKafkaConsumer):
         super().__init__(*topics, **(options | {"group_instance_id": instance or None}))
         self.polled = time.monotonic()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it is stopped: a commit would be tried for ever then."""
+        return bool(self._closed)
+
     async def getmany(self, *partitions: Any, timeout_ms: int = 1000, max_records: int | None = None) -> Any:
         """Wait for records. FastStream sleeps after an empty poll, which would delay what arrives meanwhile."""
         while True:
@@ -172,8 +177,10 @@ class Consumption:
 
     async def _commit(self) -> None:
         """Commit what is done until nothing is left. A failure is no loss: what comes again is known as a repeat."""
-        while self._to_commit and self._stream:
+        while self._to_commit:
             await asyncio.sleep(_COMMIT_SECONDS)
+            if self._stream is None or self._stream.stopped:
+                break
             offsets, self._to_commit = self._to_commit, {}
             try:
                 await self._stream.commit(offsets)

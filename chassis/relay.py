@@ -118,7 +118,7 @@ class Relay:
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
 
     async def _drain(self, connection: Connection, sender: AIOKafkaProducer) -> None:
-        """Send until the outbox is empty, reading the next batch while one is on its way."""
+        """Send what the outbox holds, reading the next batch while a full one is on its way."""
         rows = await connection.fetch(_FIRST, BATCH)
         while rows:
             self._heard = time.monotonic()
@@ -132,6 +132,9 @@ class Relay:
                 await sending
             await connection.execute(_DELETE, ids)
             _sent.add(len(ids), {"service": self._service})
+            if len(rows) < BATCH:
+                # What has been committed since has woken or will wake the loop around.
+                return
             # What was read ahead may lack an id that was drawn earlier and committed since; but then no later event of
             # its key can have been read, for a key's writers wait for one another before they draw.
             rows = following or await connection.fetch(_FIRST, BATCH)
