@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from asyncpg import Record
+
 from chassis.database import Connection
-from contracts.directory import group_key, person_key, school_key
-from roster.facts import Facts, GroupFacts, PersonFacts, SchoolFacts, parse
+from contracts.directory import person_key, school_key
+from roster.facts import Facts, GroupFacts, PersonFacts, SchoolFacts, parse, parsed
 from roster.scopes import DatedScope, from_facts, held
 
 
@@ -77,29 +79,34 @@ class Around:
     members: frozenset[UUID]
 
 
-_AROUND = """
-    SELECT s.position, g.facts AS "group", school.key AS school_key, school.facts AS school, person.facts AS person,
-           ARRAY(SELECT pupil FROM roster_memberships WHERE group_id = $2 AND $4::date IS NOT NULL
-                 AND (starts IS NULL OR starts <= $4) AND (ends IS NULL OR ends > $4)) AS members
+AROUND = """
+    SELECT s.position, g.key AS group_key, g.facts AS group_facts, school.key AS school_key,
+           school.facts AS school_facts, person.key AS person_key, person.facts AS person_facts,
+           ARRAY(SELECT pupil FROM roster_memberships WHERE group_id = {group} AND {day}::date IS NOT NULL
+                 AND (starts IS NULL OR starts <= {day}) AND (ends IS NULL OR ends > {day})) AS members
     FROM roster_state s
-    JOIN roster_documents g ON g.key = $1
+    JOIN roster_documents g ON g.key = 'groups/' || {group}
     JOIN roster_documents school ON school.key = 'schools/' || (g.facts ->> 'uai')
-    LEFT JOIN roster_documents person ON person.key = $3
+    LEFT JOIN roster_documents person ON person.key = 'people/' || {person}
 """
+"""What is around a group as text, so that a service's store can make it a part of its own statement."""
+_AROUND = AROUND.format(group="$1::uuid", person="$2::uuid", day="$3::date")
 
 
 async def around(connection: Connection, group: UUID, person: UUID | None, day: date | None) -> Around | None:
     """What is around a group, in one round trip; None for a group the replica does not hold, no members without a day."""
-    keys = group_key(group), "" if person is None else person_key(person)
-    row = await connection.fetchrow(_AROUND, keys[0], group, keys[1], day)
-    if row is None:
-        return None
-    found, school = parse(keys[0], row["group"]), parse(row["school_key"], row["school"])
-    who = None if row["person"] is None else parse(keys[1], row["person"])
+    row = await connection.fetchrow(_AROUND, group, person, day)
+    return None if row is None else around_of(row)
+
+
+def around_of(row: Record) -> Around:
+    """What a row of `AROUND` says."""
+    found, school = parsed(row["group_key"], row["group_facts"]), parsed(row["school_key"], row["school_facts"])
+    person = None if row["person_key"] is None else parsed(row["person_key"], row["person_facts"])
     assert isinstance(found, GroupFacts)
     assert isinstance(school, SchoolFacts)
-    members = frozenset(row["members"])
-    return Around(row["position"], found, school, who if isinstance(who, PersonFacts) else None, members)
+    who = person if isinstance(person, PersonFacts) else None
+    return Around(row["position"], found, school, who, frozenset(row["members"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ async def put_marks(request: Request, id: UUID, body: MarksIn, by: By, writes: W
     async def work(connection: Connection) -> Answer:
         return _answer(200, await usecases.put_marks(connection, by, id, pupils, marks, body.reason))
 
-    return await writes.run(request, by, work)
+    return await writes.run(request, by, work, locks=usecases.marks_locks(id, pupils))
 
 
 @router.delete("/assessments/{id}/marks/{pupil}", operation_id="withdrawMark")
