@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import cast
 
 from bench.wire import Posted, request
@@ -97,17 +98,25 @@ class Crowd:
         self._all = asyncio.Event()
         self._closing = False
 
-    async def open(self, tokens: Sequence[str], cursors: Iterable[bytes] = ()) -> list[Listener]:
-        """Open a stream for each token, a bounded number at a time; cursors say where each goes on."""
-        given = dict(zip(range(len(tokens)), cursors, strict=False))
-        made = [Listener(self, _request(token, given.get(n))) for n, token in enumerate(tokens)]
+    async def open(self, tokens: Sequence[str]) -> list[Listener]:
+        """Open a stream for each token; ends once all are open."""
+        made = self.gather(tokens)
+        await self.come(made, _OPENING_AT_ONCE)
+        return made
+
+    def gather(self, tokens: Sequence[str], cursors: Sequence[bytes] = ()) -> list[Listener]:
+        """Listeners that have not come yet, one a token; cursors say where each goes on."""
+        made = [Listener(self, _request(*one)) for one in zip_longest(tokens, cursors)]
         self.listeners += made
-        room = asyncio.Semaphore(_OPENING_AT_ONCE)
+        return made
+
+    async def come(self, listeners: Sequence[Listener], at_once: int) -> None:
+        """Have listeners open their streams, a bounded number of them waiting at the same time."""
+        room = asyncio.Semaphore(at_once)
         async with asyncio.timeout(_OPEN_SECONDS), asyncio.TaskGroup() as tasks:
-            for one in made:
+            for one in listeners:
                 await room.acquire()
                 tasks.create_task(self._connect(one)).add_done_callback(lambda _: room.release())
-        return made
 
     async def _connect(self, listener: Listener) -> None:
         opened = listener.opened

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import psutil
@@ -19,19 +17,14 @@ import uvloop
 from bench.crowds import Crowd
 from bench.families import UAI, Family, Items, Prepared, Town, families, town
 from bench.floors import stream as floors
+from bench.fronts import floor, gateway, ready_bytes, until_open
 from bench.machine import on_core, open_files
 from bench.report import Measure, Report, at_least, at_most, of_rounds
 from bench.rounds import rounds
-from bench.servers import running, servers
-from bench.wire import Posted
-from chassis.cursor import Cursors
+from bench.servers import servers
 from contracts import feed
 from contracts.feed import pupil_scope, school_scope
-from infra.local.home import CHECKOUT
-from infra.local.ports import free_port
 from infra.local.system import System
-from infra.topics import Topic, ensure_topics
-from services.gateway.stream import frames
 
 CROWDS = (10_000, 1_000)
 """Connections on a school's item."""
@@ -144,37 +137,12 @@ class Side:
         return self.crowd.delays
 
 
-def ready_bytes(record: Prepared, listener: int | None) -> Prepared:
-    """The very bytes that the platform writes for an item, made beforehand."""
-    cursors = Cursors(b"no secret, as long as a secret is")
-    frame = frames.event("item", record.value, cursors.place(1, 0)) + frames.ending(cursors.reader("", ()))
-    return Prepared(b"" if listener is None else b"%d" % listener, frame, [])
+def _as_it_is(record: Prepared, _: int | None) -> Prepared:
+    return record
 
 
-@contextmanager
-def floor(system: System, port: int) -> Iterator[psutil.Process]:
-    """The floor's process."""
-    environment = {**os.environ, "FLOOR_KAFKA": system.bootstrap, "FLOOR_PORT": str(port)}
-    command = [sys.executable, "-m", "bench.floors.stream"]
-    process = subprocess.Popen(command, cwd=CHECKOUT, env=environment)
-    try:
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-async def until_open(crowd: Crowd, token: str) -> None:
-    """Wait until a server lets a stream in, and leave it again."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                await crowd.open([token])
-                break
-            except* (Posted, OSError):
-                await crowd.close()
-                await asyncio.sleep(0.1)
-    await crowd.close()
+def _ready(record: Prepared, listener: int | None) -> Prepared:
+    return Prepared(b"" if listener is None else b"%d" % listener, ready_bytes(record), [])
 
 
 # Measuring
@@ -232,8 +200,8 @@ async def measure(system: System, processes: tuple[psutil.Process, psutil.Proces
     tokens, names = [family.token for family in known], [str(number) for number in range(len(known))]
     async with town(system.bootstrap) as here:
         await here.settle(system.databases["gateway"], known)
-        ours = Side(here, tokens, Crowd(system.port), processes[0], feed.TOPIC, lambda record, _: record)
-        bare = Side(here, names, Crowd(port), processes[1], floors.TOPIC, ready_bytes)
+        ours = Side(here, tokens, Crowd(system.port), processes[0], feed.TOPIC, _as_it_is)
+        bare = Side(here, names, Crowd(port), processes[1], floors.TOPIC, _ready)
         for side in (bare, ours):
             await until_open(side.crowd, side.tokens[0])
         gc.freeze()
@@ -251,14 +219,9 @@ async def measure(system: System, processes: tuple[psutil.Process, psutil.Proces
 def main() -> bool:
     """Run it; whether every bound holds."""
     open_files(_FILES)
-    port = free_port()
-    with servers() as system:
-        asyncio.run(ensure_topics(system.bootstrap, [Topic(floors.TOPIC, "bench")]))
-        with running(system, "gateway-1") as gateway, floor(system, port) as bare:
-            on_core(0)
-            for process in (gateway, bare):
-                on_core(1, process.pid)
-            return uvloop.run(measure(system, (gateway, bare), port)).close()
+    with servers() as system, gateway(system) as ours, floor(system) as (bare, port):
+        on_core(0)
+        return uvloop.run(measure(system, (ours, bare), port)).close()
 
 
 if __name__ == "__main__":

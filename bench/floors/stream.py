@@ -1,7 +1,8 @@
 """The floor of the stream: a bare uvloop protocol that writes ready bytes to every connection, or to the one they are for.
 
 `python -m bench.floors.stream` with the settings in the environment. A connection names itself in its request; a record
-without a key goes to all, one with a key to the connection of that name. No rights, no cursors, no bounds.
+without a key goes to all, one with a key to the connection of that name, one with the key `missed` to all who come from
+then on. No rights, no cursors, no bounds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from bench.machine import open_files
 
 TOPIC = "bench.floor.stream"
+MISSED = b"missed"
 _NAME = re.compile(rb"Bearer (\S+)")
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 _BACKLOG = 4096
@@ -26,6 +28,7 @@ class Connection(asyncio.Protocol):
     """A socket and its name."""
 
     open: dict[bytes, asyncio.WriteTransport] = {}
+    missed = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -38,7 +41,7 @@ class Connection(asyncio.Protocol):
         if found:
             self._name = found[1]
             self.open[self._name] = self._transport
-            self._transport.write(_HEAD)
+            self._transport.write(_HEAD + self.missed)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget it."""
@@ -60,11 +63,17 @@ async def serve() -> None:
     await loop.create_server(Connection, "127.0.0.1", int(os.environ["FLOOR_PORT"]), backlog=_BACKLOG)
     while True:
         for record in (await consumer.getmany(timeout_ms=1000)).get(place, ()):
-            if record.key:
-                Connection.open[record.key].write(record.value)
-                continue
-            for transport in Connection.open.values():
-                transport.write(record.value)
+            _write(record.key, record.value)
+
+
+def _write(key: bytes, ready: bytes) -> None:
+    if key == MISSED:
+        Connection.missed = ready
+    elif key:
+        Connection.open[key].write(ready)
+    else:
+        for transport in Connection.open.values():
+            transport.write(ready)
 
 
 if __name__ == "__main__":
