@@ -59,8 +59,12 @@ def outgoing(
     directory_position: int | None = None,
     event_id: str | None = None,
     replay: bool = False,
+    value: bytes | None = None,
 ) -> Outgoing:
-    """Make an event ready to send: serialised once, stamped with a new id, the time and the current trace."""
+    """Make an event ready to send: serialised once, stamped with a new id, the time and the current trace.
+
+    `value` is the event as JSON where the caller has it.
+    """
     envelope = Envelope(
         id=event_id or new_id(),
         type=event.TYPE,
@@ -74,7 +78,7 @@ def outgoing(
         traceparent=telemetry.current_traceparent(),
         replay=replay,
     )
-    return Outgoing(topic, envelope, dump(event))
+    return Outgoing(topic, envelope, dump(event) if value is None else value)
 
 
 def dump(model: BaseModel) -> bytes:

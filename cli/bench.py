@@ -13,6 +13,7 @@ from cli.downloads import JarsUnavailable, fetch_jars
 from infra.local.home import CHECKOUT
 
 BENCHES = {
+    "county": "a county's OneRoster package until every service knows its people, and the same again",
     "pipeline": "grades from the outbox through Kafka to the feed's database, and the relay alone",
     "latency": "POST of a grade at the gateway until it is on a parent's stream, hop by hop",
 }
