@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
-from chassis.relay import producer
+from chassis.sending import producer
 from contracts import directory, feed
 from contracts.directory import BEAT_KEY, GuardianLink, LinkKind, Membership, Role, RoleName
 from contracts.envelope import Audience, Envelope, Event, Header, new_id, to_headers

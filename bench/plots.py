@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bench.report import RESULTS
 from infra.local.home import CHECKOUT
@@ -21,11 +22,11 @@ from infra.local.home import CHECKOUT
 IMAGES = CHECKOUT / "docs" / "images"
 # Read on white and on black paper: a grey as far from one as from the other, and nothing behind it.
 _INK = "#797979"
-_OURS, _FLOOR, _HOLDS, _MISSED = "#3d85c6", "#9a9a9a", "#2f9e6e", "#d1495b"
-_LINES = (_OURS, "#d98032", _HOLDS, "#9b6fc4", _MISSED, "#b59f3b")
+_OURS, _FLOOR, HOLDS, MISSED = "#3d85c6", "#9a9a9a", "#2f9e6e", "#d1495b"
+_LINES = (_OURS, "#d98032", HOLDS, "#9b6fc4", MISSED, "#b59f3b")
 _WIDTH = 8.0
 _LONGEST_NAME = 62
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
     "axes.spines.right": False,
@@ -77,6 +78,7 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float, str]], unit: str) -> None
     axes.bar_label(drawn, [f"{length:,.0f}" for length in lengths], padding=4, color=_INK)
     axes.set_xlabel(unit)
     axes.margins(x=0.12)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
@@ -86,31 +88,32 @@ def _bars(axes: Axes, rows: Sequence[tuple[str, float, str]], unit: str) -> None
 def bounds(results: Results) -> Figure | None:
     """Every measure that has a bound, by how many times it keeps it."""
     rows = [
-        (f"{name}: {measure['name']}", _margin(measure), measure["holds"])
-        for name, result in results.items()
-        for measure in result["measures"]
-        if measure["bound"] is not None and _margin(measure) is not None
+        (f"{name}: {measure['name']}", margin, HOLDS if measure["holds"] else MISSED)
+        for name, result in reversed(results.items())
+        for measure in reversed(result["measures"])
+        if (margin := _margin(measure)) is not None
     ]
     if not rows:
         return None
     figure, axes = _figure(0.9 + 0.27 * len(rows), "Every bound, and how many times over it is kept")
-    for height, (name, margin, holds) in enumerate(reversed(rows)):
-        axes.plot([1, margin], [height, height], color=_HOLDS if holds else _MISSED, linewidth=2)
-        axes.plot(margin, height, "o", color=_HOLDS if holds else _MISSED)
-        axes.annotate(f"{margin:.2g} ×", (margin or 1, height), (6, -3), textcoords="offset points", fontsize=8)
-        rows[len(rows) - 1 - height] = (name, margin, holds)
+    for height, (_, margin, color) in enumerate(rows):
+        axes.plot([1, margin], [height, height], "o-", color=color, linewidth=2, markevery=[1])
+        away, side = (7, "left") if margin >= 1 else (-7, "right")
+        axes.annotate(
+            f"{margin:.2g} ×", (margin, height), (away, -3), textcoords="offset points", ha=side, fontsize=8
+        )
     axes.axvline(1, color=_INK, linewidth=1)
-    axes.set_yticks(range(len(rows)), [_short(name) for name, _, _ in reversed(rows)], fontsize=8)
+    axes.set_yticks(range(len(rows)), [_short(name) for name, _, _ in rows], fontsize=8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} ×")
-    axes.margins(x=0.1)
+    axes.margins(x=0.12)
     axes.set_xlabel("right of the line it holds (green), left of it it is missed (red)")
     return figure
 
 
 def _margin(measure: dict[str, Any]) -> float | None:
-    """How many times over a bound is kept; None where nothing is what is wanted, which has no "times"."""
-    relation, _, limit = str(measure["bound"]).partition(" ")
+    """How many times over a bound is kept; None without one, and where none of something is wanted: that has no times."""
+    relation, _, limit = (measure["bound"] or ">= 0").partition(" ")
     if not float(limit) or not measure["value"]:
         return None
     ratio = measure["value"] / float(limit)

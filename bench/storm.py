@@ -20,7 +20,7 @@ from bench.floors import stream as floors
 from bench.fronts import floor, gateway, ready_bytes, until_open
 from bench.machine import on_core, open_files
 from bench.report import Measure, Report, at_least, at_most, of_rounds
-from bench.rounds import rounds
+from bench.rounds import ROUNDS
 from bench.servers import servers
 from contracts import feed
 from contracts.feed import group_scope, pupil_scope, school_scope
@@ -178,7 +178,7 @@ async def measure(system: System, port: int) -> Report:
         await place.happen()
         await floor.happen(place.items)
         gc.freeze()
-        pairs = [(await floor.storm(), await place.storm()) for _ in range(rounds())]
+        pairs = [(await floor.storm(), await place.storm()) for _ in range(ROUNDS)]
     bare, ours = [low for low, _ in pairs], [own for _, own in pairs]
     for name, runs, bound in (("floor", bare, None), ("platform", ours, at_least(3000))):
         report.add(of_rounds(f"{name}: connections opened", [RETURNING / one.opened for one in runs], "1/s"))

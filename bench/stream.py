@@ -20,7 +20,7 @@ from bench.floors import stream as floors
 from bench.fronts import floor, gateway, ready_bytes, until_open
 from bench.machine import on_core, open_files
 from bench.report import Measure, Report, at_least, at_most, of_rounds
-from bench.rounds import rounds
+from bench.rounds import ROUNDS
 from bench.servers import servers
 from contracts import feed
 from contracts.feed import pupil_scope, school_scope
@@ -55,7 +55,7 @@ class Side:
     opened: list[float] = field(default_factory=list)
     """Streams a second, each time a crowd came."""
     memory: list[float] = field(default_factory=list)
-    """KiB that each idle stream took, each time."""
+    """KiB that each idle stream took, each time; only the first finds all of it new."""
     _items: Items = field(default_factory=Items)
 
     def item(self, scope: str, listener: int | None = None) -> tuple[bytes, Prepared]:
@@ -69,7 +69,8 @@ class Side:
         before, began = self.process.memory_info().rss, time.perf_counter()
         await self.crowd.open(self.tokens[:count])
         self.opened.append(count / (time.perf_counter() - began))
-        await asyncio.sleep(_SETTLE_SECONDS)
+        if not self.memory:
+            await asyncio.sleep(_SETTLE_SECONDS)
         self.memory.append((self.process.memory_info().rss - before) / count / 1024)
         yield
         await self.crowd.close()
@@ -151,7 +152,7 @@ def _ready(record: Prepared, listener: int | None) -> Prepared:
 async def to_everyone(report: Report, bare: Side, ours: Side, count: int) -> None:
     """A school's item, alternately."""
     floor, single, burst = [], [], []
-    for _ in range(rounds()):
+    for _ in range(ROUNDS):
         async with bare.listening(count):
             floor.append(await bare.singly())
         async with ours.listening(count):
@@ -168,7 +169,7 @@ async def to_everyone(report: Report, bare: Side, ours: Side, count: int) -> Non
 async def to_single_families(report: Report, bare: Side, ours: Side, known: Sequence[Family]) -> None:
     """Items of single families, then one that is urgent for all, alternately."""
     floor, own, urgent = [], [], []
-    for _ in range(rounds()):
+    for _ in range(ROUNDS):
         async with bare.listening(FAMILIES):
             floor.append(await bare.targeted(known))
         async with ours.listening(FAMILIES):
