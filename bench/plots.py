@@ -99,9 +99,7 @@ def bounds(results: Results) -> Figure | None:
     for height, (_, margin, color) in enumerate(rows):
         axes.plot([1, margin], [height, height], "o-", color=color, linewidth=2, markevery=[1])
         away, side = (7, "left") if margin >= 1 else (-7, "right")
-        axes.annotate(
-            f"{margin:.2g} ×", (margin, height), (away, -3), textcoords="offset points", ha=side, fontsize=8
-        )
+        axes.annotate(f"{margin:.2g} ×", (margin, height), (away, -3), textcoords="offset points", ha=side, fontsize=8)
     axes.axvline(1, color=_INK, linewidth=1)
     axes.set_yticks(range(len(rows)), [_short(name) for name, _, _ in rows], fontsize=8)
     axes.set_xscale("log")
