@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -37,8 +37,7 @@ _consumed = telemetry.meter.create_counter("preau_consumed_events", description=
 _repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One event as consumed; `value` is None for a tombstone."""
 
     envelope: Envelope

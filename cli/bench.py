@@ -14,6 +14,7 @@ from infra.local.home import CHECKOUT
 
 BENCHES = {
     "pipeline": "grades from the outbox through Kafka to the feed's database, and the relay alone",
+    "growth": "pages, catch-up, claims, guard and grades while ever more is kept",
     "latency": "POST of a grade at the gateway until it is on a parent's stream, hop by hop",
 }
 ALL = "all"

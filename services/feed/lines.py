@@ -12,6 +12,7 @@ from chassis.consumer import Inbox
 from chassis.database import UNREACHABLE, Database
 from chassis.forwarding import Forwarder
 from chassis.health import Health
+from chassis.repeats import not_known
 from services.feed import consumers, store, usecases
 from services.feed.settings import FeedSettings
 from services.feed.store import Generation
@@ -34,7 +35,7 @@ class Line:
             consumer=consumers.projector(generation),
             turn=usecases.turner(generation),
         )
-        self._inbox = Inbox(database, service="feed", consumer=consumers.history(generation))
+        self._inbox = Inbox(database, service="feed", consumer=consumers.history(generation), only_new=not_known)
         broker = consumer.broker(settings.kafka)
         consumers.project(broker, self._forwarder, generation)
         consumers.keep(broker, self._inbox, generation)

@@ -69,14 +69,19 @@ def _turn(generation: int, event: Received) -> Outgoing | None:
 
 
 async def keep(connection: Connection, events: Sequence[Received], generation: int) -> None:
-    """Take a batch of a generation's topic into its history; of several states of one item the last counts."""
+    """Take a batch of a generation's topic into its history; of several states of one item the newest counts.
+
+    What comes again, or late, is known by the sequence that is kept with each item.
+    """
     if not await store.advance(connection, generation, max(event.record.offset for event in events)):
         return
     items: dict[UUID, Item] = {}
     for event in events:
         if event.value is not None and event.envelope.type in _KINDS:
             item = _item(event, event.value)
-            items[item.id] = item
+            known = items.get(item.id)
+            if known is None or known.sequence < item.sequence:
+                items[item.id] = item
     if items:
         more = await store.put(connection, list(items.values()), generation)
         await store.count(connection, generation, more)
@@ -108,6 +113,7 @@ def _item(event: Received, value: bytes) -> Item:
         position=event.record.offset,
         removed=event.envelope.type == feed.ItemRemoved.TYPE,
         body=value,
+        sequence=event.envelope.sequence or 0,
     )
 
 

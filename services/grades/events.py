@@ -33,7 +33,7 @@ def event_again(standing: Standing, directory_position: int) -> Outgoing:
     event = _ready(
         _event(standing.assessment, change, standing.updated_at), standing.assessment.uai, directory_position
     )
-    return replace(event, envelope=replace(event.envelope, id=str(told.event), time=standing.updated_at))
+    return replace(event, envelope=event.envelope._replace(id=str(told.event), time=standing.updated_at))
 
 
 _Fact: TypeAlias = grades.GradePublished | grades.GradeCorrected | grades.GradeWithdrawn

@@ -321,20 +321,29 @@ async def disclose(
 _SEEN = """
     SELECT a.id, a.uai, a.school_year, a.group_id, a.subject_code, a.subject_label, a.title, a.held_on, a.term, a.out_of,
            a.coefficient, a.optional, a.bonus, d.score, d.code, d.comment, d.first_published_at, d.updated_at
-    FROM disclosures d JOIN assessments a ON a.id = d.assessment
-    WHERE d.pupil = $1 AND d.audience = $2 AND ($5::uuid IS NULL OR a.term = $5)
-      AND ($3::uuid IS NULL OR (d.first_published_at, a.id) < (
-          SELECT first_published_at, assessment FROM disclosures
-          WHERE assessment = $3 AND pupil = $1 AND audience = $2))
-    ORDER BY d.first_published_at DESC, a.id DESC LIMIT $4
+    FROM (
+        SELECT assessment FROM disclosures
+        WHERE pupil = $1 AND audience = $2 AND {wanted}
+          AND ($3::uuid IS NULL OR (first_published_at, assessment) < (
+              SELECT first_published_at, assessment FROM disclosures
+              WHERE assessment = $3 AND pupil = $1 AND audience = $2))
+        ORDER BY first_published_at DESC, assessment DESC LIMIT $4
+    ) AS page
+    JOIN disclosures d ON d.assessment = page.assessment AND d.pupil = $1 AND d.audience = $2
+    JOIN assessments a ON a.id = d.assessment
+    ORDER BY d.first_published_at DESC, a.id DESC
 """
+_SEEN_EVER = _SEEN.format(wanted="true")
+_SEEN_OF_TERM = _SEEN.format(wanted="assessment IN (SELECT id FROM assessments WHERE term = $5)")
 
 
 async def seen_grades(
     connection: Connection, pupil: UUID, audience: str, before: UUID | None, limit: int, term: UUID | None = None
 ) -> list[Record]:
     """The grades of a pupil that an audience may see at this moment, of one term or all, latest published first."""
-    return await connection.fetch(_SEEN, pupil, audience, before, limit, term)
+    if term is None:
+        return await connection.fetch(_SEEN_EVER, pupil, audience, before, limit)
+    return await connection.fetch(_SEEN_OF_TERM, pupil, audience, before, limit, term)
 
 
 _STANDING = """
@@ -356,18 +365,22 @@ async def standing_grades(
     return await connection.fetch(_STANDING, pupil, before, limit, term)
 
 
+# Assessment by assessment: few are wanted of many, and an estimate of how few they are is often wrong.
 _SEEN_OF_CLASSES = """
     WITH own AS (
         SELECT a.group_id, a.subject_code, a.term, a.school_year
         FROM disclosures d JOIN assessments a ON a.id = d.assessment WHERE d.pupil = $1 AND d.audience = $3
     )
     SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
-           array_agg(d.pupil) AS pupils, array_agg(d.score) AS scores, array_agg(d.code) AS codes
-    FROM assessments a JOIN disclosures d ON d.assessment = a.id AND d.audience = $3
-    WHERE (a.group_id, a.subject_code, a.term) IN (
+           pupils, scores, codes
+    FROM assessments a, LATERAL (
+        SELECT array_agg(pupil) AS pupils, array_agg(score) AS scores, array_agg(code) AS codes
+        FROM disclosures WHERE assessment = a.id AND audience = $3
+    ) AS told
+    WHERE pupils IS NOT NULL AND (a.group_id, a.subject_code, a.term) IN (
         SELECT group_id, subject_code, term FROM own
         WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
-    GROUP BY a.id ORDER BY a.held_on, a.id
+    ORDER BY a.held_on, a.id
 """
 _STANDING_OF_CLASSES = """
     WITH own AS (
@@ -375,12 +388,15 @@ _STANDING_OF_CLASSES = """
         FROM marks m JOIN assessments a ON a.id = m.assessment WHERE m.pupil = $1 AND a.withdrawn_at IS NULL
     )
     SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
-           array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
-    FROM assessments a JOIN marks m ON m.assessment = a.id
-    WHERE a.withdrawn_at IS NULL AND (a.group_id, a.subject_code, a.term) IN (
+           pupils, scores, codes
+    FROM assessments a, LATERAL (
+        SELECT array_agg(pupil) AS pupils, array_agg(score) AS scores, array_agg(code) AS codes
+        FROM marks WHERE assessment = a.id
+    ) AS given
+    WHERE a.withdrawn_at IS NULL AND pupils IS NOT NULL AND (a.group_id, a.subject_code, a.term) IN (
         SELECT group_id, subject_code, term FROM own
         WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
-    GROUP BY a.id ORDER BY a.held_on, a.id
+    ORDER BY a.held_on, a.id
 """
 
 

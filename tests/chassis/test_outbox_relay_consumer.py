@@ -18,7 +18,6 @@ from chassis.outbox import OutboxWaker, lock_keys, outgoing
 from chassis.relay import Relay
 from chassis.repeats import only_new
 from contracts.directory import Beat
-from contracts.envelope import Envelope
 from infra.local.kafka import Kafka
 
 
@@ -138,8 +137,7 @@ async def test_a_resent_event_is_dropped_and_a_poison_one_parks_its_key_alone(
 async def test_the_same_batch_again_has_no_effect(database: Database, again: int) -> None:
     def event(sequence: int, key: str) -> Received:
         made = outgoing("t", Beat(), source="/s", key=key).envelope
-        envelope = Envelope(**{**{f: getattr(made, f) for f in made.__slots__}, "sequence": sequence})
-        return Received(envelope, b"{}", None)
+        return Received(made._replace(sequence=sequence), b"{}", None)
 
     batch = [event(1, "a"), event(2, "b"), event(3, "a"), event(3, "a"), event(2, "a")]
     async with database.transaction() as connection:
