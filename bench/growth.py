@@ -97,7 +97,8 @@ async def _averages(connection: Connection, years: int, random: Random) -> Calla
     pupil, year = hoards.pupil(random), hoards.school_year(random.randrange(years))
 
     async def work() -> None:
-        by_term(pupil, await grades.seen_of_classes(connection, pupil, year, _AUDIENCE))
+        assert year in await grades.school_years(connection, pupil, _AUDIENCE)
+        by_term(pupil, await grades.of_classes(connection, pupil, _AUDIENCE, year, []), {})
 
     return work
 

@@ -62,7 +62,9 @@ class Relay:
             await asyncio.sleep(0.2)
 
     async def _session(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=30)
+        # A deletion that a crash undoes is an event sent twice, which its readers know: no disk need be waited for.
+        lazily = {"synchronous_commit": "off"}
+        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=30, server_settings=lazily)
         try:
             await self._locked(connection)
             await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
@@ -90,7 +92,7 @@ class Relay:
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
 
     async def _drain(self, connection: Connection, sender: AIOKafkaProducer) -> None:
-        """Send until the outbox is empty, reading the next batch while one is on its way."""
+        """Send what the outbox holds, reading the next batch while a full one is on its way."""
         rows = await claim(connection)
         while rows:
             self._heard = time.monotonic()
@@ -104,6 +106,9 @@ class Relay:
                 await sending
             await forget(connection, ids)
             _sent.add(len(ids), {"service": self._service})
+            if len(rows) < BATCH:
+                # What has been committed since has woken or will wake the loop around.
+                return
             # What was read ahead may lack an id that was drawn earlier and committed since; but then no later event of
             # its key can have been read, for a key's writers wait for one another before they draw.
             rows = following or await claim(connection)

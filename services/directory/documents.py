@@ -58,10 +58,10 @@ def mentions_of(document: Document) -> list[str]:
     return sorted(found)
 
 
-def event_of(document: Document) -> Outgoing:
-    """The event that tells the whole document."""
+def event_of(document: Document, key: str, body: bytes | None = None) -> Outgoing:
+    """The event that tells the whole document under its key; `body` is the document's JSON where it has been made before."""
     uai = None if isinstance(document, PersonChanged) else document.uai
-    return outgoing(TOPIC, document, source=SOURCE, key=key_of(document), uai=uai)
+    return outgoing(TOPIC, document, source=SOURCE, key=key, uai=uai, value=body)
 
 
 def tombstone(person: PersonChanged) -> Outgoing:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from asyncpg import Record
 
 from chassis.database import Connection
-from chassis.outbox import append
+from chassis.outbox import APPEND_CTE, append, columns
 from contracts.directory import PersonChanged
 from services.directory.documents import Document, event_of, key_of, mentions_of, parse, tombstone
 
 _WRITER_LOCK = 0x6469726563746F72
+_AT_ONCE = 20_000
+"""Keys that are looked up at a time: each look walks all that points at the schools."""
 
-_SAVE = """
-    INSERT INTO entities (key, body, mentions, version, source, stated)
-    SELECT key, body, string_to_array(mentions, ' '), version, source, stated
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
-         AS given (key, body, mentions, version, source, stated)
-    ON CONFLICT (key) DO UPDATE
-        SET body = excluded.body, mentions = excluded.mentions, version = excluded.version,
-            source = excluded.source, stated = excluded.stated
-"""
+# The event is the document: its JSON is sent once, for the outbox and for the row.
+_SAVE = f"""
+    WITH told AS ({APPEND_CTE.format(topics="$1", keys="$2", headers="$3", values="$4")} RETURNING id, key, value),
+    kept AS (
+        INSERT INTO entities (key, body, mentions, version, source, stated)
+        SELECT key, convert_from(told.value, 'UTF8'), string_to_array(given.mentions, ' '), told.id, given.source, given.stated
+        FROM told JOIN unnest($2::text[], $5::text[], $6::text[], $7::text[]) AS given (key, mentions, source, stated)
+             USING (key)
+        ON CONFLICT (key) DO UPDATE
+            SET body = excluded.body, mentions = excluded.mentions, version = excluded.version,
+                source = excluded.source, stated = excluded.stated
+    )
+    UPDATE directory_position SET sequence = greatest(sequence, (SELECT max(id) FROM told)) RETURNING sequence
+"""  # noqa: S608 - the outbox' own insert, with places for the values
 _LOAD = "SELECT key, body, version, source, stated FROM entities WHERE key = ANY($1::text[])"
 _MENTIONING = """
     SELECT key, body, version, source, stated FROM entities
@@ -32,10 +40,10 @@ _MENTIONING = """
 _PREFIX = "SELECT key, body, version, source, stated FROM entities WHERE key > $1 AND key < $2 ORDER BY key LIMIT $3"
 _UNCHANGED = """
     SELECT key FROM unnest($2::text[], $3::text[]) AS given (key, stated)
-    JOIN entities USING (key) WHERE entities.source = $1 AND entities.stated = given.stated
+    JOIN entities USING (key) WHERE entities.source = $1 AND coalesce(entities.stated, body) = given.stated
 """
 _RESTATE = """
-    UPDATE entities SET source = given.source, stated = given.stated
+    UPDATE entities SET source = given.source, stated = nullif(given.stated, body)
     FROM unnest($1::text[], $2::text[], $3::text[]) AS given (key, source, stated)
     WHERE entities.key = given.key
 """
@@ -73,21 +81,30 @@ async def lock_writers(connection: Connection) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _WRITER_LOCK)
 
 
-async def save(connection: Connection, entities: Sequence[Entity]) -> int:
-    """Store and publish these documents; returns the new position. The caller is the only writer."""
-    events = [event_of(entity.document) for entity in entities]
-    sequences = await append(connection, events)
-    bodies = [event.value.decode() for event in events if event.value is not None]
-    await connection.execute(
+async def save(
+    connection: Connection, entities: Sequence[Entity], bodies: Mapping[str, bytes] = MappingProxyType({})
+) -> int:
+    """Store and publish these documents, each key once; returns the new position. The caller is the only writer.
+
+    `bodies` are the JSON texts, by key, of documents that have been serialised before.
+    """
+    events = []
+    stated = []
+    for entity in entities:
+        key = entity.key
+        event = event_of(entity.document, key, bodies.get(key))
+        events.append(event)
+        # Mostly a document is what its source says, and then its text is kept once.
+        same = entity.stated is not None and entity.stated.encode() == event.value
+        stated.append(None if same else entity.stated)
+    found: int = await connection.fetchval(
         _SAVE,
-        [event.envelope.key for event in events],
-        bodies,
+        *columns(events),
         [" ".join(mentions_of(entity.document)) for entity in entities],
-        sequences,
         [entity.source for entity in entities],
-        [entity.stated for entity in entities],
+        stated,
     )
-    return await _advance(connection, sequences)
+    return found
 
 
 async def erase(connection: Connection, entity: Entity) -> int:
@@ -136,11 +153,13 @@ async def restate(connection: Connection, entities: Sequence[Entity]) -> None:
     await connection.execute(_RESTATE, keys, [e.source for e in entities], [e.stated for e in entities])
 
 
-async def keys_of_source(
-    connection: Connection, source: str, schools: Sequence[str], after: str, limit: int
-) -> list[str]:
-    """Record keys of what a source brought and that points at one of these schools, after a key."""
-    return [row["key"] for row in await connection.fetch(_OF_SOURCE, source, list(schools), after, limit)]
+async def keys_of_source(connection: Connection, source: str, schools: Sequence[str]) -> AsyncIterator[str]:
+    """Record keys of what a source brought and that points at one of these schools, in order."""
+    after = ""
+    while rows := await connection.fetch(_OF_SOURCE, source, schools, after, _AT_ONCE):
+        after = rows[-1]["key"]
+        for row in rows:
+            yield row["key"]
 
 
 async def source_head(connection: Connection, source: str) -> Record | None:
@@ -191,4 +210,5 @@ async def now(connection: Connection) -> datetime:
 
 
 def _entity(row: Record) -> Entity:
-    return Entity(parse(row["key"], row["body"]), row["version"], row["source"], row["stated"])
+    stated = row["stated"] if row["stated"] is not None or row["source"] is None else row["body"]
+    return Entity(parse(row["key"], row["body"]), row["version"], row["source"], stated)

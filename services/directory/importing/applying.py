@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
+from types import MappingProxyType
 from uuid import UUID
 
 from chassis.database import Connection
 from chassis.outbox import dump
-from contracts.directory import PersonChanged, school_key
+from contracts.directory import PersonChanged, SchoolChanged, school_key
 from services.directory import store
 from services.directory.documents import Document, key_of, parse
 from services.directory.importing.mapping import Mapper, Statement
@@ -37,6 +39,14 @@ class Setting:
     detach_few: int
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Statements and, by key in the same order, their documents as JSON."""
+
+    statements: list[Statement]
+    bodies: dict[str, bytes]
+
+
 class Applying:
     """One import's writing: `run` once, in a transaction whose connection is the only writer."""
 
@@ -45,7 +55,8 @@ class Applying:
         self._setting = setting
         self._report = report
         self._progress = progress
-        self._seen: set[str] = set()
+        self._seen: set[UUID | str] = set()
+        self._writing: asyncio.Task[None] | None = None
         self._stop = Stop(setting.detach_share, setting.detach_few, setting.uais, setting.today)
         self._unread: set[UUID] = set()
 
@@ -58,26 +69,45 @@ class Applying:
             ("people", mapper.people()),
         ):
             done = 0
-            for batch in _batches(statements):
+            async for batch in self._batches(statements):
                 await self._batch(self._report.counts[kind], batch)
-                done += len(batch)
+                done += len(batch.statements)
                 if self._progress:
                     self._progress(kind, done, totals[kind])
-        self._seen.update(f"{kind}/{id}" for id in mapper.untouched() for kind in ("people", "groups"))
-        await self._check_leavers()
-        async for leavers in self._leavers():
-            await self._write([change for change in map(self._detach, leavers) if change is not None])
+        self._seen.update(mapper.untouched())
+        leavers = await self._check_leavers()
+        for some in _parts(leavers):
+            found = await store.load(self._connection, some)
+            await self._write([change for key in some if (change := self._detach(found[key])) is not None])
 
-    async def _batch(self, counts: Counts, statements: list[Statement]) -> None:
-        texts = {key_of(s.document): dump(s.document).decode() for s in statements}
-        self._seen.update(texts)
+    async def _batches(self, statements: Iterator[Statement]) -> AsyncIterator[Batch]:
+        """The statements by batches; the next is made while the database takes the one before in."""
+        while True:
+            try:
+                batch = await asyncio.to_thread(_batch_of, statements)
+            finally:
+                await self._written()
+            if batch is None:
+                return
+            yield batch
+
+    async def _written(self) -> None:
+        """Wait for what is being written: a connection does one thing at a time."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    async def _batch(self, counts: Counts, batch: Batch) -> None:
+        self._seen.update(_identity(statement.document) for statement in batch.statements)
+        texts = {key: body.decode() for key, body in batch.bodies.items()}
         keys = list(texts)
         same = await store.unchanged(self._connection, self._setting.source, keys, list(texts.values()))
         known = await store.load(self._connection, texts.keys() - same)
         counts.unchanged += len(same)
         written: list[Entity] = []
+        new: dict[str, bytes] = {}
         restated: list[Entity] = []
-        for statement, key in zip(statements, keys, strict=True):
+        for statement, key in zip(batch.statements, keys, strict=True):
             if key in same:
                 self._stop.stays((statement.document,))
                 continue
@@ -85,6 +115,7 @@ class Applying:
             after = self._new(statement, texts[key]) if before is None else self._merged(statement, before)
             if before is None:
                 counts.created += 1
+                new[key] = batch.bodies[key]
                 self._report.change("created", key)
             elif after.document == before.document:
                 counts.unchanged += 1
@@ -94,13 +125,20 @@ class Applying:
                 counts.changed += 1
                 self._report.change("changed", key)
             written.append(after)
-        await self._write(written)
-        if restated and not self._setting.dry_run:
-            await store.restate(self._connection, restated)
+        self._writing = asyncio.create_task(self._write(written, new, restated))
 
-    async def _write(self, entities: list[Entity]) -> None:
-        if entities and not self._setting.dry_run:
-            await store.save(self._connection, entities)
+    async def _write(
+        self,
+        entities: list[Entity],
+        bodies: Mapping[str, bytes] = MappingProxyType({}),
+        restated: Sequence[Entity] = (),
+    ) -> None:
+        if self._setting.dry_run:
+            return
+        if entities:
+            await store.save(self._connection, entities, bodies)
+        if restated:
+            await store.restate(self._connection, restated)
 
     def _new(self, statement: Statement, text: str) -> Entity:
         return Entity(statement.document, source=self._setting.source, stated=text)
@@ -137,28 +175,38 @@ class Applying:
         theirs = detached(base, self._setting.uais)
         return theirs, merge(base, entity.document, theirs, self._setting.today)[0]
 
-    async def _check_leavers(self) -> None:
-        """Count those the set no longer names, then let the safety stop judge."""
-        async for batch in self._leavers():
-            for entity in batch:
+    async def _check_leavers(self) -> list[str]:
+        """Count those the set no longer names, then let the safety stop judge; returns their keys."""
+        gone = await self._leavers()
+        for some in _parts(gone):
+            for entity in (await store.load(self._connection, some)).values():
                 self._stop.moves(entity.document, self._without(entity)[1])
         self._stop.judge(self._report)
         if self._report.refused:
             raise Refused
+        return gone
 
-    async def _leavers(self) -> AsyncIterator[list[Entity]]:
-        """What this source brought to these schools and the set no longer names, by batches."""
+    async def _leavers(self) -> list[str]:
+        """Keys of what this source brought to these schools and the set no longer names."""
         schools = [school_key(uai) for uai in sorted(self._setting.uais)]
-        after = ""
-        while keys := await store.keys_of_source(self._connection, self._setting.source, schools, after, BATCH):
-            after = keys[-1]
-            gone = [key for key in keys if key not in self._seen]
-            if gone:
-                found = await store.load(self._connection, gone)
-                yield [found[key] for key in gone]
+        brought = store.keys_of_source(self._connection, self._setting.source, schools)
+        return [key async for key in brought if _identity_in(key) not in self._seen]
 
 
-def _batches(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
-    remaining = iter(statements)
-    while batch := list(islice(remaining, BATCH)):
-        yield batch
+def _batch_of(statements: Iterator[Statement]) -> Batch | None:
+    found = list(islice(statements, BATCH))
+    return Batch(found, {key_of(one.document): dump(one.document) for one in found}) if found else None
+
+
+def _parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
+
+
+def _identity(document: Document) -> UUID | str:
+    """What tells an entity from all others, at less memory than its key."""
+    return document.uai if isinstance(document, SchoolChanged) else document.id
+
+
+def _identity_in(key: str) -> UUID | str:
+    kind, _, id = key.partition("/")
+    return id if kind == "schools" else UUID(id)

@@ -29,7 +29,7 @@ def link(found: SchoolSet, report: Report) -> None:
 
 
 def _tie(found: SchoolSet, user: str, agent: str, report: Report) -> None:
-    readings = [(p, a) for p, a in ((user, agent), (agent, user)) if _is_pupil(found, p) and _kin(found, a, p)]
+    readings = [(p, a) for p, a in ((user, agent), (agent, user)) if found.is_a(p, "student") and _kin(found, a, p)]
     if len(readings) != 1 or user == agent:
         report.counts["links"].rejected += report.concerns(user)
         if {user, agent} & found.partial:
@@ -42,10 +42,6 @@ def _tie(found: SchoolSet, user: str, agent: str, report: Report) -> None:
     if len(kin) > 1:
         _report(report, "kin-role-ambiguous", adult)
     found.links.setdefault(pupil, {})[adult] = kin[0]
-
-
-def _is_pupil(found: SchoolSet, user: str) -> bool:
-    return any(held.role == "student" for held in found.roles.get(user, ()))
 
 
 def _kin(found: SchoolSet, adult: str, pupil: str) -> list[str]:

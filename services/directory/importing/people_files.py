@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from services.directory.importing.report import Report, Severity
 from services.directory.importing.rows import Row
 from services.directory.importing.sets import Enrolled, Held, SchoolSet, Taught, User
@@ -30,14 +32,14 @@ def take_user(found: SchoolSet, row: Row, report: Report) -> None:
     """A user: name, address, number, and who they are tied to. Passwords and logins are never looked at."""
     key = sourced_id(row, report)
     user = User(
-        text(row, "preferredGivenName") or needed(row, "givenName"),
-        text(row, "preferredFamilyName") or needed(row, "familyName"),
+        intern(text(row, "preferredGivenName") or needed(row, "givenName")),
+        intern(text(row, "preferredFamilyName") or needed(row, "familyName")),
         _email(row, key, report),
         text(row, "sms") or text(row, "phone") or None,
-        listed(row, "agentSourcedIds"),
+        tuple(map(intern, listed(row, "agentSourcedIds"))),
     )
     if not leaving(row):
-        keep(found.users, key, user, row, report)
+        keep(found.users, intern(key), user, row, report)
 
 
 def _email(row: Row, key: str, report: Report) -> str | None:
@@ -67,7 +69,7 @@ def take_role(found: SchoolSet, row: Row, report: Report) -> None:
     if school is None and role == "student":
         report.add(Severity.WARNING, "org-not-a-school", row.file, record=row.record, id=org, field="orgSourcedId")
     held = Held(role, school.uai if school else "", starts, ends)
-    found.roles.setdefault(user, []).append(found.shared(held))
+    found.roles[user] = found.shared((*found.roles.get(user, ()), found.shared(held)))
 
 
 def take_enrolment(found: SchoolSet, row: Row, report: Report) -> None:
@@ -85,7 +87,7 @@ def take_enrolment(found: SchoolSet, row: Row, report: Report) -> None:
     if role not in ("student", "teacher"):
         report.add(Severity.WARNING, "role-not-mapped", row.file, record=row.record, id=user, field="role")
         return
-    if not any(held.role == role for held in found.roles.get(user, ())):
+    if not found.is_a(user, role):
         raise Rejected("role", "role-differs")
     if role == "student":
         found.enrolled.setdefault(user, []).append(found.shared(Enrolled(class_id, starts, ends)))
@@ -94,7 +96,8 @@ def take_enrolment(found: SchoolSet, row: Row, report: Report) -> None:
 
 
 def _user(found: SchoolSet, row: Row) -> str:
-    user = needed(row, "userSourcedId")
+    # A county's ids stand in five files: one string of each is enough.
+    user = intern(needed(row, "userSourcedId"))
     if user not in found.users:
         raise Rejected("userSourcedId", "user-not-in-set")
     return user
@@ -119,7 +122,7 @@ def take_demographics(found: SchoolSet, row: Row, report: Report) -> None:
         if key not in found.unread:
             report.add(Severity.WARNING, "user-not-in-set", row.file, record=row.record, id=key)
     elif born is not None and not leaving(row):
-        keep(found.birth_dates, key, born, row, report)
+        keep(found.birth_dates, intern(key), born, row, report)
 
 
 def demographics_rejected(found: SchoolSet, row: Row) -> None:

@@ -83,7 +83,7 @@ class Taught(NamedTuple):
     ends: date | None
 
 
-Place = TypeVar("Place", Held, Enrolled)
+Shared = TypeVar("Shared", Held, Enrolled, tuple[Held, ...])
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class SchoolSet:
     classes: dict[str, ClassRow] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     birth_dates: dict[str, date] = field(default_factory=dict)
-    roles: dict[str, list[Held]] = field(default_factory=dict)
+    roles: dict[str, tuple[Held, ...]] = field(default_factory=dict)
     enrolled: dict[str, list[Enrolled]] = field(default_factory=dict)
     taught: dict[str, list[Taught]] = field(default_factory=dict)
     links: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -114,11 +114,18 @@ class SchoolSet:
     """file -> ids of its rejected rows."""
     partial_calendar: bool = False
     """Whether a session was rejected."""
-    _shared: dict[Held | Enrolled, Held | Enrolled] = field(default_factory=dict)
+    _shared: dict[tuple[object, ...], tuple[object, ...]] = field(default_factory=dict)
 
-    def shared(self, value: Place) -> Place:
+    def shared(self, value: Shared) -> Shared:
         """One object for equal values: a county's half a million enrolments are a few thousand different ones."""
-        return cast("Place", self._shared.setdefault(value, value))
+        return cast("Shared", self._shared.setdefault(value, value))
+
+    def is_a(self, user: str, role: str) -> bool:
+        """Whether a user has this role anywhere."""
+        for held in self.roles.get(user, ()):  # noqa: SIM110 - asked of every enrolment: `any` would cost twice as much
+            if held.role == role:
+                return True
+        return False
 
     @property
     def uais(self) -> frozenset[str]:
