@@ -89,16 +89,16 @@ async def _guard(connection: Connection, size: int, random: Random) -> Callable[
 
 
 async def _term(connection: Connection, years: int, random: Random) -> Callable[[], Awaitable[object]]:
-    pupil, term = hoards.pupil(random), hoards.term(random.randrange(years), random)
-    return lambda: grades.seen_grades(connection, pupil, _AUDIENCE, None, 50, term)
+    asked = hoards.asked(years, random)
+    return lambda: grades.seen_grades(connection, asked.pupil, _AUDIENCE, None, 50, asked.term)
 
 
 async def _averages(connection: Connection, years: int, random: Random) -> Callable[[], Awaitable[object]]:
-    pupil, year = hoards.pupil(random), hoards.school_year(random.randrange(years))
+    asked = hoards.asked(years, random)
 
     async def work() -> None:
-        assert year in await grades.school_years(connection, pupil, _AUDIENCE)
-        by_term(pupil, await grades.of_classes(connection, pupil, _AUDIENCE, year, []), {})
+        assert asked.school_year in await grades.school_years(connection, asked.pupil, _AUDIENCE)
+        by_term(asked.pupil, await grades.of_classes(connection, asked.pupil, _AUDIENCE, asked.school_year, []), {})
 
     return work
 
@@ -138,7 +138,7 @@ GROWING = (
         "years of grades",
         "grades",
         (CHASSIS, ROSTER, GRADES),
-        (1, 3, 10),
+        (1, 2, 10),
         hoards.years,
         {"grades of a term": _term, "averages of a year": _averages},
     ),

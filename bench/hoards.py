@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import md5
 from random import Random
@@ -29,8 +30,8 @@ _ITEMS_OF_A_PUPIL = 100
 _CLASSES = 10
 _PUPILS = 30
 _FIRST_YEAR = 2017
-_TERMS = 3
-_GUARDED_AT_ONCE = 500
+_MOST_YEARS = 10
+_GUARDED_AT_ONCE = 17
 
 
 def _named(name: str) -> UUID:
@@ -111,8 +112,9 @@ async def guard(connection: Connection, size: int) -> None:
 
 
 def received(size: int, random: Random) -> list[Received]:
-    """A batch of news of some of the keys."""
-    return [_received(number) for number in random.sample(range(size), _GUARDED_AT_ONCE)]
+    """A batch of news of some of the keys: of whole classes, as they came the first time."""
+    classes = random.sample(range(size // _PUPILS), _GUARDED_AT_ONCE)
+    return [_received(number * _PUPILS + pupil) for number in classes for pupil in range(_PUPILS)]
 
 
 def _received(number: int) -> Received:
@@ -130,46 +132,52 @@ def _received(number: int) -> Received:
 
 # Years of grades
 
-_ASSESSMENTS = """
+# A school's classes for some years; of the fewer years, the more schools, so that only a pupil's own years are more.
+_SCHOOLS = """
+    FROM generate_series(0, $1 - 1) AS y, generate_series(0, 2) AS t, generate_series(0, 2) AS k,
+         generate_series(0, 10) AS s, generate_series(0, $3 - 1) AS c,
+         LATERAL (SELECT c / 10 AS school, make_date($2 + y - 1, 9, 1) + t * 100 + k * 30 + s AS day) AS held
+"""
+_ASSESSMENTS = f"""
     INSERT INTO assessments (id, uai, school_year, group_id, subject_code, subject_label, title, held_on, term, out_of,
         coefficient, optional, bonus, zone, published_at, created_by, created_at)
-    SELECT md5(format('assessment %s %s %s %s %s', y, t, k, s, c))::uuid, '0921234S', $2 + y,
+    SELECT md5(format('assessment %s %s %s %s %s', y, t, k, s, c))::uuid, '09200' || school || 'S', $2 + y,
            md5(format('class %s %s', c, y))::uuid, 'S' || s, 'Matière ' || s, 'Contrôle ' || k, day,
-           md5(format('term %s %s', y, t))::uuid, 20, 1, false, false, 'Europe/Paris', day, gen_random_uuid(), day
-    FROM generate_series(0, $1 - 1) AS y, generate_series(0, $3 - 1) AS t, generate_series(0, 2) AS k,
-         generate_series(0, 10) AS s, generate_series(0, $4 - 1) AS c,
-         LATERAL (SELECT make_date($2 + y - 1, 9, 1) + t * 100 + k * 30 + s AS day) AS held
-    ORDER BY day, s, c
+           md5(format('term %s %s %s', school, y, t))::uuid, 20, 1, false, false, 'Europe/Paris', day,
+           gen_random_uuid(), day
+    {_SCHOOLS} ORDER BY day, s, c
 """
-_DISCLOSURES = """
+_DISCLOSURES = f"""
     INSERT INTO disclosures (assessment, pupil, audience, score, assessment_version, event, first_published_at, updated_at)
     SELECT md5(format('assessment %s %s %s %s %s', y, t, k, s, c))::uuid, md5(format('pupil %s %s', c, p))::uuid,
            audience, (7 * p + 3 * s + k) % 41 / 2.0, 1, gen_random_uuid(), day, day
-    FROM generate_series(0, $1 - 1) AS y, generate_series(0, $3 - 1) AS t, generate_series(0, 2) AS k,
-         generate_series(0, 10) AS s, generate_series(0, $4 - 1) AS c, generate_series(0, $5 - 1) AS p,
-         LATERAL (SELECT make_date($2 + y - 1, 9, 1) + t * 100 + k * 30 + s AS day) AS held,
-         unnest(ARRAY['pupils', 'guardians']) AS audience
-    ORDER BY day, s, c, p
+    {_SCHOOLS}, generate_series(0, $4 - 1) AS p, unnest(ARRAY['pupils', 'guardians']) AS audience ORDER BY day, s, c, p
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose grades are asked for, of which school year and term."""
+
+    pupil: UUID
+    school_year: int
+    term: UUID
 
 
 async def years(connection: Connection, size: int) -> None:
     """So many school years of classes that stay together: a pupil has 99 grades in each."""
-    await connection.execute(_ASSESSMENTS, size, _FIRST_YEAR, _TERMS, _CLASSES, timeout=240)
-    await connection.execute(_DISCLOSURES, size, _FIRST_YEAR, _TERMS, _CLASSES, _PUPILS, timeout=240)
+    classes = _classes(size)
+    await connection.execute(_ASSESSMENTS, size, _FIRST_YEAR, classes, timeout=240)
+    await connection.execute(_DISCLOSURES, size, _FIRST_YEAR, classes, _PUPILS, timeout=240)
     await connection.execute("VACUUM ANALYZE", timeout=120)
 
 
-def pupil(random: Random) -> UUID:
-    """Some pupil with grades."""
-    return _named(f"pupil {random.randrange(_CLASSES)} {random.randrange(_PUPILS)}")
+def _classes(size: int) -> int:
+    return _MOST_YEARS // size * _CLASSES
 
 
-def term(year: int, random: Random) -> UUID:
-    """Some term of a year, the first being 0."""
-    return _named(f"term {year} {random.randrange(_TERMS)}")
-
-
-def school_year(year: int) -> int:
-    """A year, the first being 0, by its name."""
-    return _FIRST_YEAR + year
+def asked(size: int, random: Random) -> Asked:
+    """Some pupil with grades, some year of theirs and one of its terms."""
+    number, year, term = random.randrange(_classes(size)), random.randrange(size), random.randrange(3)
+    pupil = _named(f"pupil {number} {random.randrange(_PUPILS)}")
+    return Asked(pupil, _FIRST_YEAR + year, _named(f"term {number // _CLASSES} {year} {term}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from chassis.database import Connection
@@ -26,8 +27,7 @@ _PUT = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """An item as it stands: its scope as `guardians:pupils/<id>`, its JSON as on the wire, where it last changed."""
 
     id: UUID
