@@ -20,7 +20,7 @@ from chassis.outbox import Outgoing, dump
 from chassis.problems import FieldError, Problem
 from contracts import feed
 from contracts.directory import Uai, person_key
-from contracts.envelope import Audience, Envelope
+from contracts.envelope import Audience
 from roster import store as roster
 from roster.oversight import school_of_pupil
 from services.feed import domain, store
@@ -50,21 +50,8 @@ def _turn(generation: int, event: Received) -> Outgoing | None:
     if item is None:
         return None
     cause = event.envelope
-    envelope = Envelope(
-        id=cause.id,
-        type=item.TYPE,
-        source=feed.SOURCE,
-        subject=cause.subject,
-        key=f"{cause.source.removeprefix('/')}:{cause.key}",
-        time=cause.time,
-        uai=cause.uai,
-        audience=cause.audience,
-        directory_position=cause.directory_position,
-        sequence=cause.sequence,
-        traceparent=cause.traceparent,
-        replay=cause.replay,
-        replay_for=cause.replay_for,
-    )
+    key = f"{cause.source.removeprefix('/')}:{cause.key}"
+    envelope = cause._replace(type=item.TYPE, source=feed.SOURCE, key=key)
     return Outgoing(feed.topic_of(generation), envelope, dump(item))
 
 
