@@ -36,6 +36,8 @@ _SEED = 92
 _GROWN = 1.5
 """What the largest may take of what the smallest takes."""
 _PAGE = 30
+_MISSED = 10
+"""Items that a cursor is behind."""
 _AUDIENCE = "guardians"
 
 Probe = Callable[[Connection, int, Random], Awaitable[Callable[[], Awaitable[object]]]]
@@ -55,15 +57,22 @@ class Growth:
     samples: int = 200
 
 
+def _finds(read: Callable[[], Awaitable[Sequence[object]]], count: int) -> Callable[[], Awaitable[object]]:
+    async def work() -> None:
+        assert len(await read()) == count
+
+    return work
+
+
 async def _page(connection: Connection, size: int, random: Random) -> Callable[[], Awaitable[object]]:
     scopes = [hoards.scope(size, random) for _ in range(2)]
-    return lambda: feed.page(connection, scopes, None, None, _PAGE, 1)
+    return _finds(lambda: feed.page(connection, scopes, None, None, _PAGE, 1), _PAGE)
 
 
 async def _catch_up(connection: Connection, size: int, random: Random) -> Callable[[], Awaitable[object]]:
     scope = hoards.scope(size, random)
-    last = (await feed.page(connection, [scope], None, None, 10, 1))[-1]
-    return lambda: feed.changes(connection, [scope], last.position, None, _PAGE, 1)
+    last = (await feed.page(connection, [scope], None, None, _MISSED + 1, 1))[-1]
+    return _finds(lambda: feed.changes(connection, [scope], last.position, None, _PAGE, 1), _MISSED)
 
 
 async def _claim(connection: Connection, _size: int, _random: Random) -> Callable[[], Awaitable[object]]:
@@ -90,7 +99,9 @@ async def _guard(connection: Connection, size: int, random: Random) -> Callable[
 
 async def _term(connection: Connection, years: int, random: Random) -> Callable[[], Awaitable[object]]:
     asked = hoards.asked(years, random)
-    return lambda: grades.seen_grades(connection, asked.pupil, _AUDIENCE, None, 50, asked.term)
+    return _finds(
+        lambda: grades.seen_grades(connection, asked.pupil, _AUDIENCE, None, 50, asked.term), hoards.GRADES_OF_A_TERM
+    )
 
 
 async def _averages(connection: Connection, years: int, random: Random) -> Callable[[], Awaitable[object]]:

@@ -31,6 +31,8 @@ _CLASSES = 10
 _PUPILS = 30
 _FIRST_YEAR = 2017
 _MOST_YEARS = 10
+GRADES_OF_A_TERM = 33
+"""Of one pupil: three in each of eleven subjects."""
 _GUARDED_AT_ONCE = 17
 
 
