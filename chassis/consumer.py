@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -32,6 +32,8 @@ Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
+_EVENT_BYTES = 2048
+"""What an event takes on its topic, rather more than less."""
 _SMALL = 100
 """Records of a batch that is small: more of them say that there is much to do."""
 _COMMIT_SECONDS = 0.1
@@ -41,8 +43,7 @@ _consumed = telemetry.meter.create_counter("preau_consumed_events", description=
 _repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One event as consumed; `value` is None for a tombstone."""
 
     envelope: Envelope
@@ -113,6 +114,8 @@ def subscribe(
         group_id=group,
         batch=True,
         max_records=max_records,
+        # A partition's part of a batch comes in one piece.
+        max_partition_fetch_bytes=max_records * _EVENT_BYTES,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,

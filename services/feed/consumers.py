@@ -30,7 +30,7 @@ def history(generation: int) -> str:
 def project(broker: KafkaBroker, forwarder: Forwarder, generation: int) -> None:
     """Have the broker turn domain events into a generation's."""
 
-    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation), max_records=1000)
+    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation))
     async def on_fact(message: KafkaMessage) -> None:
         await forwarder.receive(message)
 
@@ -41,6 +41,6 @@ def keep(broker: KafkaBroker, inbox: Inbox, generation: int) -> None:
     async def effect(connection: Connection, events: Sequence[Received]) -> None:
         await usecases.keep(connection, events, generation)
 
-    @subscribe(broker, feed.topic_of(generation), group=history(generation), max_records=1000)
+    @subscribe(broker, feed.topic_of(generation), group=history(generation), max_records=4000)
     async def on_item(message: KafkaMessage) -> None:
         await inbox.receive(message, effect)

@@ -12,6 +12,7 @@ from chassis.consumer import Inbox
 from chassis.database import UNREACHABLE, Database
 from chassis.forwarding import Forwarder
 from chassis.health import Health
+from chassis.repeats import not_known
 from services.feed import consumers, store, usecases
 from services.feed.settings import FeedSettings
 from services.feed.store import Generation
@@ -36,7 +37,13 @@ class Line:
             consumer=consumers.projector(generation),
             turn=usecases.turner(generation),
         )
-        self._inbox = Inbox(database, service="feed", consumer=consumers.history(generation), pause=_HISTORY_SECONDS)
+        self._inbox = Inbox(
+            database,
+            service="feed",
+            consumer=consumers.history(generation),
+            only_new=not_known,
+            pause=_HISTORY_SECONDS,
+        )
         broker = consumer.broker(settings.kafka)
         consumers.project(broker, self._forwarder, generation)
         consumers.keep(broker, self._inbox, generation)
