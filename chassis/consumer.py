@@ -34,8 +34,8 @@ ATTEMPTS = 5
 _STALLED_SECONDS = 60
 _EVENT_BYTES = 2048
 """What an event takes on its topic, rather more than less."""
-_SMALL = 100
-"""Records of a batch that is small: more of them say that there is much to do."""
+_GATHERED_BYTES = 256 * 1024
+_GATHERED_MS = 100
 _COMMIT_SECONDS = 0.1
 """Between two commits of offsets: small batches that follow one another share one."""
 _log = logging.getLogger(__name__)
@@ -106,9 +106,13 @@ Subscriber: TypeAlias = Callable[[KafkaMessage], Awaitable[None]]
 
 
 def subscribe(
-    source: KafkaBroker, *topics: str, group: str, max_records: int = 500
+    source: KafkaBroker, *topics: str, group: str, max_records: int = 500, gathered: bool = False
 ) -> Callable[[Subscriber], Subscriber]:
-    """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone."""
+    """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone.
+
+    Where nobody waits for the effect, records may be `gathered` by Kafka for a tenth of a second: fewer and larger
+    batches, and what is waited for goes first.
+    """
     decorator: Callable[[Subscriber], Subscriber] = source.subscriber(
         *topics,
         group_id=group,
@@ -116,6 +120,8 @@ def subscribe(
         max_records=max_records,
         # A partition's part of a batch comes in one piece.
         max_partition_fetch_bytes=max_records * _EVENT_BYTES,
+        fetch_min_bytes=_GATHERED_BYTES if gathered else 1,
+        fetch_max_wait_ms=_GATHERED_MS if gathered else 500,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,
@@ -228,9 +234,7 @@ class Inbox:
     """What stands between a subscriber and its effect; one for each (service, consumer).
 
     With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came. A
-    small batch waits `pause` seconds, where nobody waits for its effect: those who are waited for go first, and what
-    comes meanwhile makes one batch of the next.
+    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came.
     """
 
     def __init__(
@@ -241,7 +245,6 @@ class Inbox:
         consumer: str,
         parks: bool = True,
         only_new: OnlyNew = repeats.only_new,
-        pause: float = 0.0,
     ) -> None:
         self.consumption = Consumption(consumer)
         self._database = database
@@ -249,13 +252,10 @@ class Inbox:
         self._consumer = consumer
         self._parks = parks
         self._only_new = only_new
-        self._pause = pause
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
         records = self.consumption.began(message)
-        if len(records) < _SMALL:
-            await asyncio.sleep(self._pause)
         try:
             await self._effect(decode(records), handle)
         except Exception:

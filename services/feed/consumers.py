@@ -41,6 +41,6 @@ def keep(broker: KafkaBroker, inbox: Inbox, generation: int) -> None:
     async def effect(connection: Connection, events: Sequence[Received]) -> None:
         await usecases.keep(connection, events, generation)
 
-    @subscribe(broker, feed.topic_of(generation), group=history(generation), max_records=4000)
+    @subscribe(broker, feed.topic_of(generation), group=history(generation), max_records=4000, gathered=True)
     async def on_item(message: KafkaMessage) -> None:
         await inbox.receive(message, effect)

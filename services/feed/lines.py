@@ -19,8 +19,6 @@ from services.feed.store import Generation
 
 _POLL_SECONDS = 1.0
 _REMOVED_AT_ONCE = 2_000
-_HISTORY_SECONDS = 0.025
-"""How long the history lets the streams go first: who reads a page has its cursor, and streams on from there."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +40,6 @@ class Line:
             service="feed",
             consumer=consumers.history(generation),
             only_new=not_known,
-            pause=_HISTORY_SECONDS,
         )
         broker = consumer.broker(settings.kafka)
         consumers.project(broker, self._forwarder, generation)

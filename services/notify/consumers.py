@@ -27,6 +27,6 @@ def listen(broker: KafkaBroker, inbox: Inbox, channels: Sequence[str], memory: M
 
     cause_first = CauseFirst(effect, inbox.consumption.alive)
 
-    @subscribe(broker, *DOMAIN_TOPICS, group=CONSUMER)
+    @subscribe(broker, *DOMAIN_TOPICS, group=CONSUMER, gathered=True)
     async def on_fact(message: KafkaMessage) -> None:
         await inbox.receive(message, cause_first)
