@@ -217,7 +217,16 @@ def _start(home: Home, provider_port: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "cli", "supervise", "--port=0", f"--scale={SCALE}"]
         traced = {"PREAU_TRACES": f"file:{home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
         named = {"PREAU_SIGN_IN_PROVIDERS": json.dumps([_provider(provider_port)])}
-        environment = {**os.environ, **traced, **named, "PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
+        # A message whose process was killed is sent again within seconds.
+        quick = {"PREAU_SMTP_SECONDS": "2", "PREAU_LEASE_SECONDS": "6"}
+        environment = {
+            **os.environ,
+            **traced,
+            **named,
+            **quick,
+            "PREAU_HOME": str(home.root),
+            "PYTHONPATH": str(CHECKOUT),
+        }
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def up() -> bool:

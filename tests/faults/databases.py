@@ -101,7 +101,7 @@ async def gate(platform: Platform, service: str, table: str, event: str) -> Asyn
 async def refusing(
     platform: Platform, service: str, table: str, code: str, condition: str = "true"
 ) -> AsyncIterator[None]:
-    """Within the block, inserting or updating rows of a table fails with an error of PostgreSQL where a condition on NEW holds."""
+    """Within the block, writing rows of a table fails with an error of PostgreSQL where a condition on NEW holds."""
     connection = await connect(platform, service)
     body = f"IF {condition} THEN RAISE EXCEPTION 'made by a test' USING ERRCODE = '{code}'; END IF;"
     try:

@@ -62,7 +62,7 @@ async def joined(platform: Platform, like: str, name: str) -> AsyncIterator[Furt
     admin = free_port()
     service = like.partition("-")[0]
     told = psutil.Process((await pids(platform))[like]).environ()
-    own = {"PREAU_INSTANCE": name, "PREAU_ADMIN_PORT": str(admin), "PREAU_PART": "", "PREAU_HOME": ""}
+    own = {"PREAU_INSTANCE": name, "PREAU_ADMIN_PORT": str(admin), "PREAU_SUPERVISOR": str(os.getpid())}
     command, log = [sys.executable, "-P", "-m", "cli", "run", service], platform.home.logs / f"{name}.log"
     process = spawn(command, {**told, **own}, log, CHECKOUT)
     try:
