@@ -23,10 +23,10 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 
-from chassis import parking, places, repeats, telemetry
+from chassis import parking, repeats, telemetry
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
-from chassis.places import Places
+from chassis.places import Places, WentBack
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 
 Record: TypeAlias = ConsumerRecord
@@ -91,7 +91,7 @@ class PatientConsumer(AIOKafkaConsumer):
             return
         dealt = self._dealt()
         try:
-            for partition, offset in (await self._places.of(self.assignment())).items():
+            for partition, offset in (await self._places.begin(self.assignment())).items():
                 if self._dealt() is dealt:
                     self.seek(partition, offset)
         except UNREACHABLE as error:
@@ -295,6 +295,8 @@ class Inbox:
         whole = not batch.undecodable
         try:
             await self._until_reachable(batch.events, handle)
+        except WentBack:
+            raise
         except Exception as error:
             whole = False
             if len(batch.events) > 1:
@@ -312,6 +314,8 @@ class Inbox:
                 await self._until_reachable([event], handle)
                 self.consumption.stopped_by = None
                 return
+            except WentBack:
+                raise
             except Exception as error:
                 reason = type(error).__name__
                 about = self._about(error) | {"event": event.envelope.id, "attempt": attempt}
@@ -368,13 +372,14 @@ class Inbox:
             for event in follow:
                 await parking.park(connection, self._service, self._consumer, event, "follows a parked event")
             await self._come_to(connection, events)
+        self.places.committed([event.record for event in events])
         labels = {"consumer": self._consumer}
         _consumed.add(len(fresh), labels)
         if len(free) > len(fresh):
             _repeated.add(len(free) - len(fresh), labels)
 
     async def _come_to(self, connection: Connection, events: Sequence[Received]) -> None:
-        await places.advance(connection, self._consumer, (event.record for event in events))
+        await self.places.advance(connection, [event.record for event in events])
 
     async def _transaction(self, handle: Handler, events: Sequence[Received]) -> None:
         async with self._database.transaction() as connection:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from faststream.kafka.message import KafkaMessage
 
 from chassis import consumer, groups
 from chassis.consumer import Inbox, Received
 from chassis.database import Connection, Database
+from chassis.places import Places, WentBack
 from chassis.relay import producer
 from contracts.envelope import to_headers
 from infra.local.kafka import Kafka
@@ -138,9 +140,65 @@ async def test_a_parked_event_is_taken_in_too(database: Database, kafka: Kafka, 
         place = TopicPartition(topic, 0)
 
         async def come() -> bool:
-            return (await Inbox(database, service="test", consumer="test").places.of([place]))[place] == 3
+            return (await Places(database, "test").begin([place]))[place] == 3
 
         await until(come)
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT events FROM parked_keys") == 1
     assert effect.keys == ["a", "b"]
+
+
+def record(offset: int, partition: int = 0) -> ConsumerRecord:
+    return SimpleNamespace(topic="t", partition=partition, offset=offset)
+
+
+async def come(places: Places, database: Database, *records: ConsumerRecord) -> None:
+    async with database.transaction() as connection:
+        await places.advance(connection, records)
+    places.committed(records)
+
+
+async def test_a_database_that_took_the_place_of_another_takes_nothing_in_from_the_middle(database: Database) -> None:
+    """A process may hold a batch, or live, while its database is lost and made anew, or goes back to a backup."""
+    places = Places(database, "test")
+    assert await places.begin([TopicPartition("t", 0), TopicPartition("t", 1)]) == {
+        TopicPartition("t", 0): 0,
+        TopicPartition("t", 1): 0,
+    }
+    await come(places, database, record(4), record(7), record(3, 1))
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE places SET next = 5 WHERE partition = 0")
+    with pytest.raises(WentBack):
+        await come(places, database, record(8))
+    await come(places, database, record(4, 1))
+    async with database.transaction() as connection:
+        await connection.execute("DELETE FROM places")
+    for partition in (0, 1):
+        with pytest.raises(WentBack):
+            await come(places, database, record(9, partition))
+    assert set((await places.begin([TopicPartition("t", 0)])).values()) == {0}
+    await come(places, database, record(0))
+
+
+async def test_who_wakes_late_moves_no_place_back(database: Database) -> None:
+    late, other = Places(database, "test"), Places(database, "test")
+    place = TopicPartition("t", 0)
+    await late.begin([place])
+    await other.begin([place])
+    await come(other, database, record(9))
+    await come(late, database, record(2))
+    assert (await other.begin([place]))[place] == 10
+
+
+async def test_what_was_rolled_back_was_not_come_to(database: Database) -> None:
+    places = Places(database, "test")
+    await places.begin([TopicPartition("t", 0)])
+
+    async def fail() -> None:
+        async with database.transaction() as connection:
+            await places.advance(connection, [record(5)])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    await come(places, database, record(2))

@@ -21,5 +21,5 @@ class Lengths:
     """Between two of several kills."""
 
 
-SHORT = Lengths(rounds=1, posts=4, away=3, frozen=12, pause=0.5)
+SHORT = Lengths(rounds=1, posts=3, away=2, frozen=11, pause=0.2)
 FULL = Lengths(rounds=3, posts=20, away=60, frozen=30, pause=3)

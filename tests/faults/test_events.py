@@ -36,7 +36,7 @@ async def test_the_same_event_a_hundred_times_is_one(platform: Platform, stage: 
     await desk.mark(assessment, {LEA: Decimal(12)})
     await stage.expect_all("it is there")
     async with load(stage) as posting:
-        for name, places in before.items():
+        for places in before.values():
             records = await topics.since(platform, places)
             await topics.send_again(platform, records, AGAIN)
         await posting.more(lengths.posts)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
-import pytest
-
 from cli import demo_school as school
 from cli.demo.stage import Stage
 from tests.faults.judging import judge
@@ -15,16 +11,13 @@ from tests.faults.processes import killed
 from tests.platform import Platform
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM], ids=lambda by: by.name)
-async def test_one_worker_after_the_other_ends(
-    platform: Platform, stage: Stage, lengths: Lengths, by: signal.Signals
-) -> None:
+async def test_one_worker_after_the_other_is_killed(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     reader = stage.reader(school.PARENT)
     async with load(stage) as posting:
         await posting.more(lengths.posts)
         before = reader.connections
         for part in ("gateway-1", "gateway-2"):
-            await killed(platform, part, by=by)
+            await killed(platform, part)
             await posting.more(lengths.posts)
     await judge(platform, stage)
     assert reader.connections > before, "her stream was at neither of them"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 from cli.demo.outage import until_ready
 from cli.demo.stage import Stage
@@ -17,15 +16,7 @@ ANSWERED_SECONDS = 5.0
 """How long a write may take while Kafka is away."""
 
 
-async def test_kafka_is_killed_and_comes_back(platform: Platform, stage: Stage, lengths: Lengths) -> None:
-    async with load(stage) as posting:
-        await posting.more(lengths.posts)
-        await killed(platform, "kafka", by=signal.SIGKILL)
-        await posting.more(lengths.posts)
-    await judge(platform, stage)
-
-
-async def test_kafka_stands_still_for_a_while(platform: Platform, stage: Stage, lengths: Lengths) -> None:
+async def test_kafka_stands_still_and_is_killed(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     async with load(stage) as posting:
         await posting.more(lengths.posts)
         with frozen((await pids(platform))["kafka"]):
@@ -33,6 +24,8 @@ async def test_kafka_stands_still_for_a_while(platform: Platform, stage: Stage, 
             await asyncio.sleep(lengths.away)
             await posting.more(lengths.posts)
             assert posting.slowest < ANSWERED_SECONDS
+        await posting.more(lengths.posts)
+        await killed(platform, "kafka")
         await posting.more(lengths.posts)
     await until_ready(platform.home, {})
     await judge(platform, stage)

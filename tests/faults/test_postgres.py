@@ -15,7 +15,7 @@ from tests.faults.processes import killed
 from tests.platform import Platform
 
 DISK_FULL = "53100"
-CUTS = 4
+CUTS = 2
 
 
 async def test_postgres_is_restarted(platform: Platform, stage: Stage, lengths: Lengths) -> None:

@@ -13,7 +13,7 @@ from tests.faults.databases import gate
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
-from tests.faults.processes import joined, killed, pids, until_answering
+from tests.faults.processes import pids
 from tests.platform import Platform
 
 
@@ -32,17 +32,3 @@ async def test_the_relay_is_killed_between_send_and_delete(platform: Platform, s
     await judge(platform, stage)
     sequences = Counter(dict(record.headers)["ce_sequence"] for record in await topics.since(platform, begun))
     assert max(sequences.values()) > 1, "nothing was sent twice: the fault did not come"
-
-
-async def test_relays_and_consumers_join_and_leave(platform: Platform, stage: Stage, lengths: Lengths) -> None:
-    async with load(stage) as posting:
-        await posting.more(lengths.posts)
-        async with joined(platform, "relay", "relay-2") as relay, joined(platform, "feed-1", "feed-3") as feed:
-            for one in (relay, feed):
-                await until_answering(one)
-            await posting.more(lengths.posts)
-            # The other relay has its turn, and the third consumer what the first had.
-            await killed(platform, "relay", "feed-1")
-            await posting.more(lengths.posts)
-        await posting.more(lengths.posts)
-    await judge(platform, stage)
