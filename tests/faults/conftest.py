@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,11 @@ PATIENCE = 90.0
 
 def _is_full(config: pytest.Config) -> bool:
     return bool(config.getoption("--faults") == "full")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A minute of silence is a minute: shortened, it comes to the gateway alone (`tests/gateway/test_intake.py`)."""
+    return True if collection_path.name == "test_silence.py" and not _is_full(config) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

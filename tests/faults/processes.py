@@ -57,14 +57,14 @@ class Further:
 
 
 @asynccontextmanager
-async def joined(platform: Platform, like: str, name: str) -> AsyncIterator[Further]:
+async def joined(platform: Platform, like: str, name: str, **environment: str) -> AsyncIterator[Further]:
     """One more process of a running part's kind, under a name of its own; it leaves in order when the block ends."""
     admin = free_port()
     service = like.partition("-")[0]
     told = psutil.Process((await pids(platform))[like]).environ()
     own = {"PREAU_INSTANCE": name, "PREAU_ADMIN_PORT": str(admin), "PREAU_SUPERVISOR": str(os.getpid())}
     command, log = [sys.executable, "-P", "-m", "cli", "run", service], platform.home.logs / f"{name}.log"
-    process = spawn(command, {**told, **own}, log, CHECKOUT)
+    process = spawn(command, {**told, **own, **environment}, log, CHECKOUT)
     try:
         yield Further(process, admin)
     finally:

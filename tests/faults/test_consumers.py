@@ -22,7 +22,7 @@ IN_MID_BATCH = (("feed", "items"), ("notify", "messages"))
 async def test_consumers_are_killed_in_mid_batch(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     async with load(stage) as posting:
         await posting.more(lengths.posts)
-        victims = {}
+        victims: dict[str, int] = {}
         for service, table in IN_MID_BATCH:
             async with gate(platform, service, table, "INSERT") as writing:
                 consumer = await writing.reached()

@@ -11,6 +11,7 @@ from contracts import generations
 from contracts.feed import ItemPut
 from contracts.generations import GenerationServes
 from infra.local.kafka import Kafka
+from services.gateway.stream import freshness
 from services.gateway.stream.tail import Tail
 from tests.gateway.conftest import Gateway, create_topics
 from tests.gateway.streams import stream
@@ -59,3 +60,23 @@ async def test_a_generation_is_later_by_its_number(gateway: Gateway, kafka: Kafk
         await announce(gateway, 2, names[0], 40)
         with pytest.raises(TimeoutError):
             await client.next(1.5)
+
+
+async def test_streams_are_held_while_the_directory_is_silent_and_then_go_on(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mother = await gateway.token("mother")
+    async with stream(gateway.http, gateway.url, mother) as client:
+        await client.first_id()
+        monkeypatch.setattr(freshness, "SILENCE_SECONDS", 1.0)
+        headers = {"Authorization": f"Bearer {mother}"}
+        async with asyncio.timeout(10):
+            while (await gateway.http.get(f"{gateway.url}/v1/stream", headers=headers)).status != 503:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert "last heard of" in str(gateway.process.health.not_ready())
+        await gateway.publish("zoé", "held")
+        with pytest.raises(TimeoutError):
+            await client.next(1)
+        monkeypatch.undo()
+        await gateway.beat()
+        assert ItemPut.model_validate_json((await client.next()).data).title.fr == "held"
