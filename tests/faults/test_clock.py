@@ -19,12 +19,9 @@ ASKED = 60
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="Debian's faketime is not installed")
-@pytest.mark.parametrize("offset", ["+10m", "-10m"])
-async def test_a_wrong_clock_makes_nobody_sign_in_again(
-    platform: Platform, stage: Stage, lengths: Lengths, offset: str
-) -> None:
+async def test_a_wrong_clock_makes_nobody_sign_in_again(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     # Monotonic time stays as it is: it is the wall's clock that is wrong.
-    wrong = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    wrong = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+10m", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     async with load(stage) as posting, joined(platform, "grades-1", "grades-3", **wrong) as further:
         await until_answering(further)
         # It shares the service's port, so every third connection of the gateways is to it.
