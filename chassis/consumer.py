@@ -115,7 +115,7 @@ def subscribe(
         batch=True,
         max_records=max_records,
         # A partition's part of a batch comes in one piece.
-        max_partition_fetch_bytes=max_records * _EVENT_BYTES,
+        max_partition_fetch_bytes=max(2**20, max_records * _EVENT_BYTES),
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,

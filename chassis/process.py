@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -20,8 +21,11 @@ import uvloop
 from chassis import telemetry
 from chassis.health import Health, admin_app
 from chassis.settings import HttpSettings, ProcessSettings
+from chassis.wire import BoundedProtocol, Bounds
 
 _FILES = 65_536
+_NEIGHBOURS = Bounds(connections=2_000)
+"""What connections of the inside may do: those of the gateway's processes, and of who watches health."""
 _log = logging.getLogger(__name__)
 
 
@@ -89,7 +93,7 @@ class Process:
             timeout_graceful_shutdown=max(1, int(drain)),
             timeout_keep_alive=75,
             backlog=4096,
-            **{"http": "httptools", "ws": "none", **options},
+            **{"http": partial(BoundedProtocol, bounds=_NEIGHBOURS), "ws": "none", **options},
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[sock]), name=f"http-{sock.getsockname()[1]}")

@@ -12,6 +12,7 @@ from chassis.cursor import BadCursor, Cursors
 from chassis.database import Database
 from chassis.identity import unauthenticated
 from chassis.problems import Problem, busy
+from chassis.wire import Bounds
 from roster import store
 from roster.store import ReaderScopes
 from services.gateway.authentication import Authenticator
@@ -22,7 +23,6 @@ from services.gateway.stream.fanout import FanOut
 from services.gateway.stream.intake import Intake
 from services.gateway.stream.reader import Reader, Sink
 from services.gateway.stream.rights import Rights, RosterBehind
-from services.gateway.wire import Bounds
 
 _MOST_RETRY_AFTER = 5
 _random = SystemRandom()
