@@ -19,6 +19,7 @@ import uvloop
 
 from bench import hoards
 from bench.report import Report, at_most, of_rounds
+from bench.rounds import ROUNDS
 from bench.servers import servers
 from chassis import relay, repeats
 from chassis.database import Connection
@@ -31,7 +32,6 @@ from services.grades import store as grades
 from services.grades.app import MIGRATIONS as GRADES
 from services.grades.averages import by_term
 
-ROUNDS = 3
 _SEED = 92
 _GROWN = 1.5
 """What the largest may take of what the smallest takes."""

@@ -17,6 +17,7 @@ import uvloop
 
 from bench import backlog
 from bench.report import Report, at_least, of_rounds
+from bench.rounds import ROUNDS
 from bench.servers import cpu_seconds, running, servers
 from chassis.outbox import CHANNEL
 from contracts import grades
@@ -24,7 +25,6 @@ from infra.local.home import CHECKOUT
 from infra.local.system import System
 from infra.topics import Topic, ensure_topics
 
-ROUNDS = 3
 COUNT = 100_000
 _WARM_UP = 5_000
 _PARTITIONS = 12

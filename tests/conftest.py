@@ -28,6 +28,16 @@ __all__ = ["platform"]
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the faults last."""
+    parser.addoption(
+        "--faults",
+        choices=("short", "full"),
+        default="short",
+        help="short: each fault once, for seconds; full: at full length, several times",
+    )
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
     """Where workers share the tests, share them so that the platform is started once."""
     return Sharing(config, log)

@@ -134,6 +134,7 @@ async def remove_some(connection: Connection, generation: int, consumers: Sequen
         if await connection.execute(_REMOVE_GUARDS, consumer, limit) != "DELETE 0":
             return True
     await connection.execute("DELETE FROM parked_keys WHERE consumer = ANY($1::text[])", consumers)
+    await connection.execute("DELETE FROM places WHERE consumer = ANY($1::text[])", consumers)
     await connection.execute("UPDATE generations SET state = 'gone', items = 0 WHERE generation = $1", generation)
     return False
 
