@@ -152,6 +152,7 @@ GROWING = (
         (1, 2, 10),
         hoards.years,
         {"grades of a term": _term, "averages of a year": _averages},
+        60,
     ),
 )
 

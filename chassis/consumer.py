@@ -168,7 +168,7 @@ def subscribe(
         batch=True,
         max_records=max_records,
         # A partition's part of a batch comes in one piece.
-        max_partition_fetch_bytes=max_records * _EVENT_BYTES,
+        max_partition_fetch_bytes=max(2**20, max_records * _EVENT_BYTES),
         fetch_min_bytes=_GATHERED_BYTES if gathered else 1,
         fetch_max_wait_ms=_GATHERED_MS if gathered else 500,
         auto_offset_reset="earliest",

@@ -29,7 +29,8 @@ def history(generation: int) -> str:
 def project(broker: Broker, forwarder: Forwarder, generation: int) -> None:
     """Have the broker turn domain events into a generation's."""
 
-    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation))
+    # Few at a time: the history's batches, which are large, wait for them on the same loop.
+    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation), max_records=250)
     async def on_fact(message: KafkaMessage) -> None:
         await forwarder.receive(message)
 

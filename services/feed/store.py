@@ -10,12 +10,16 @@ from uuid import UUID
 
 from chassis.database import Connection
 
-_PUT = """
-    WITH put AS (
+# All in one statement, for a round trip is a turn of the loop, in which a projector may be at work. The generation's row is
+# locked first: nobody retires it between the look at its state and the items.
+_KEEP = """
+    WITH kept AS MATERIALIZED (
+        SELECT generation FROM generations WHERE generation = $1 AND state IN ('building', 'serving') FOR UPDATE
+    ), put AS (
         INSERT INTO items AS known (id, scope, uai, category, published_at, generation, position, sequence, removed, body)
-        SELECT id, scope, uai, category, published_at, $10, position, sequence, removed, body
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[],
-                    $8::bool[], $9::bytea[])
+        SELECT id, scope, uai, category, published_at, generation, position, sequence, removed, body
+        FROM kept, unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[], $9::bigint[],
+                          $10::bool[], $11::bytea[])
             AS new (id, scope, uai, category, published_at, position, sequence, removed, body)
         ON CONFLICT (generation, id) DO UPDATE
             SET position = excluded.position, sequence = excluded.sequence, removed = excluded.removed, body = excluded.body,
@@ -23,7 +27,8 @@ _PUT = """
             WHERE known.sequence < excluded.sequence
         RETURNING (NOT new.removed)::int - (NOT coalesce(old.removed, true))::int AS more
     )
-    SELECT coalesce(sum(more), 0) FROM put
+    UPDATE generations SET position = greatest(position, $2), items = items + (SELECT coalesce(sum(more), 0) FROM put)
+    FROM kept WHERE generations.generation = kept.generation
 """
 
 
@@ -59,13 +64,15 @@ _KNOWN = """
 """
 
 
-async def put(connection: Connection, items: Sequence[Item], generation: int) -> int:
-    """Make these the state of their items where they are newer, in one statement; each id once.
+async def keep(connection: Connection, generation: int, position: int, items: Sequence[Item]) -> None:
+    """Make these the state of their items where they are newer, and remember how far the generation has come.
 
-    Returns how many more stand now.
+    Each id once. Nothing happens where the generation is kept no more.
     """
-    more: int = await connection.fetchval(
-        _PUT,
+    await connection.execute(
+        _KEEP,
+        generation,
+        position,
         [i.id for i in items],
         [i.scope for i in items],
         [i.uai for i in items],
@@ -75,25 +82,7 @@ async def put(connection: Connection, items: Sequence[Item], generation: int) ->
         [i.sequence for i in items],
         [i.removed for i in items],
         [i.body for i in items],
-        generation,
     )
-    return more
-
-
-async def advance(connection: Connection, generation: int, position: int) -> bool:
-    """Remember how far a generation's history has come; False where it is kept no more."""
-    status = await connection.execute(
-        "UPDATE generations SET position = greatest(position, $2)"
-        " WHERE generation = $1 AND state IN ('building', 'serving')",
-        generation,
-        position,
-    )
-    return status != "UPDATE 0"
-
-
-async def count(connection: Connection, generation: int, more: int) -> None:
-    """Add to how many items stand in a generation."""
-    await connection.execute("UPDATE generations SET items = items + $2 WHERE generation = $1", generation, more)
 
 
 # Generations

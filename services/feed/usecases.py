@@ -60,8 +60,6 @@ async def keep(connection: Connection, events: Sequence[Received], generation: i
 
     What comes again, or late, is known by the sequence that is kept with each item.
     """
-    if not await store.advance(connection, generation, max(event.record.offset for event in events)):
-        return
     items: dict[UUID, Item] = {}
     for event in events:
         if event.value is not None and event.envelope.type in _KINDS:
@@ -69,9 +67,7 @@ async def keep(connection: Connection, events: Sequence[Received], generation: i
             known = items.get(item.id)
             if known is None or known.sequence < item.sequence:
                 items[item.id] = item
-    if items:
-        more = await store.put(connection, list(items.values()), generation)
-        await store.count(connection, generation, more)
+    await store.keep(connection, generation, max(event.record.offset for event in events), list(items.values()))
 
 
 _KINDS = (feed.ItemPut.TYPE, feed.ItemRemoved.TYPE)
