@@ -40,7 +40,7 @@ ROUNDS = 3
 RATES = {20: 10.0, 200: 5.0}
 """Items a second, and for how many seconds each is sent."""
 CONNECTIONS = 32
-_PARTS = ("relay", "directory", "grades", "feed", "gateway-1", "gateway-2")
+_PARTS = ("relay", "directory", "grades", "feed", "gateway-1")
 _WARM_UP = 100
 _ARRIVAL_SECONDS = 20.0
 
@@ -310,7 +310,7 @@ class Hops:
 
 
 def measure() -> Report:
-    """Alternate floor and platform at each rate. Of the platform runs what is on a grade's way, and no sender of e-mails."""
+    """Alternate floor and platform at each rate. Of the platform runs what is on a grade's way, one process of each."""
     with servers() as system, ExitStack() as stack:
         for name in _PARTS:
             stack.enter_context(running(system, name))
