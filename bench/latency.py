@@ -25,7 +25,7 @@ from bench.floors import latency as floor
 from bench.machine import on_core
 from bench.report import Measure, Report, at_most, of_rounds
 from bench.school import School
-from bench.servers import running, servers
+from bench.servers import listening, running, servers
 from bench.wire import Posted, Poster, Stream, poster, stream
 from cli.first_start import load_demo_school
 from cli.running_home import RunningHome
@@ -314,6 +314,7 @@ def measure() -> Report:
     with servers() as system, ExitStack() as stack:
         for name in _PARTS:
             stack.enter_context(running(system, name))
+        listening(system, "directory", "grades", "feed", "gateway")
         home = RunningHome(system.home, system.url, system.postgres.port, system.bootstrap)
         load_demo_school(home)
         on_core(0)
