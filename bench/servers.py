@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -48,6 +51,22 @@ def running(system: System, name: str) -> Iterator[psutil.Process]:
         yield psutil.Process(process.pid)
     finally:
         stop(process, part.stop_signal, part.patience)
+
+
+def listening(system: System, *services: str) -> None:
+    """Wait until services listen, which each does once its database is migrated: it counts as up before that."""
+    for service in services:
+        url = urlsplit(system.services.get(service, system.url))
+        address = url.hostname or "", url.port or 0
+        wait_until(partial(_accepts, address), _START_SECONDS, f"{service} to listen")
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _up(part: Part) -> bool:

@@ -22,7 +22,7 @@ from bench.floors.write import CONNECTIONS
 from bench.machine import on_core
 from bench.report import Report, at_least, of_rounds
 from bench.rounds import ROUNDS
-from bench.servers import cpu_seconds, running, servers
+from bench.servers import cpu_seconds, listening, running, servers
 from bench.wire import Poster, poster, request
 from infra.local.home import CHECKOUT
 from infra.local.system import System
@@ -34,7 +34,6 @@ _WARM_UP = 20
 _PARTS = ("grades", "gateway-1")
 """What runs beside the servers: no relay and no consumer is started."""
 _RUN_SECONDS = 60.0
-_START_SECONDS = 30.0
 
 
 class Side:
@@ -98,16 +97,15 @@ def measure() -> Report:
     with servers() as system, ExitStack() as stack:
         parts = {"postgres": _postgres(system)}
         parts |= {name: stack.enter_context(running(system, name)) for name in _PARTS}
+        listening(system, "grades", "gateway")
         on_core(0)
         return uvloop.run(_measure(system, parts))
 
 
 async def _measure(system: System, parts: dict[str, psutil.Process]) -> Report:
     report = Report("write")
-    # A service listens once its database is migrated.
-    (await _reached(system.services["grades"])).close()
-    posters = [await _reached(system.url) for _ in range(CONNECTIONS)]
     made = await classes(system.databases["grades"], system.databases["gateway"], CONNECTIONS)
+    posters = [await poster(system.url) for _ in made]
     side = Side(system, made, posters)
     await side.posted(await side.requests(_WARM_UP))
     await _rounds(report, side, parts)
@@ -119,17 +117,15 @@ async def _measure(system: System, parts: dict[str, psutil.Process]) -> Report:
 async def _rounds(report: Report, side: Side, parts: dict[str, psutil.Process]) -> None:
     floor, platform = [], []
     cpu: dict[str, list[float]] = defaultdict(list)
-    parts = parts | {"the client": psutil.Process()}
     for _ in range(ROUNDS):
         await side.clear()
         floor.append(await side.committed(FLOOR_EACH))
         await side.clear()
         lanes = await side.requests(EACH)
-        before = {name: cpu_seconds(process) for name, process in parts.items()}
+        before = _cpu(parts)
         platform.append(await side.posted(lanes))
-        for name, process in parts.items():
-            used = cpu_seconds(process) - before[name]
-            cpu[name].append(used / (EACH * CONNECTIONS * PUPILS) * 1e6)
+        for name, used in _cpu(parts).items():
+            cpu[name].append((used - before[name]) / (EACH * CONNECTIONS * PUPILS) * 1e6)
     report.add(of_rounds("bare asyncpg, one statement a class", floor, "classes/s"))
     report.add(of_rounds("posted at the gateway", platform, "classes/s"))
     ratios = [ours / bare for ours, bare in zip(platform, floor, strict=True)]
@@ -138,14 +134,9 @@ async def _rounds(report: Report, side: Side, parts: dict[str, psutil.Process]) 
         report.add(of_rounds(f"CPU a grade: {name}", rounds, "µs"))
 
 
-async def _reached(url: str) -> Poster:
-    """A connection to a service, which counts as up a moment before it listens."""
-    async with asyncio.timeout(_START_SECONDS):
-        while True:
-            try:
-                return await poster(url)
-            except OSError:
-                await asyncio.sleep(0.05)
+def _cpu(parts: dict[str, psutil.Process]) -> dict[str, float]:
+    """Seconds of CPU so far of each part and of the client, whose children the parts are."""
+    return {name: cpu_seconds(process) for name, process in parts.items()} | {"the client": time.process_time()}
 
 
 def _postgres(system: System) -> psutil.Process:

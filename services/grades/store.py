@@ -139,10 +139,7 @@ def marks_locks(assessment: UUID, numbers: Sequence[int]) -> str:
     They share the assessment and wait for whoever changes it; for one another only where they write of one pupil.
     """
     return (
-        # For a few pupils the planner reckons that a plan of their own is worth its price each time: it costs more than
-        # all that the transaction reads.
-        "SET LOCAL plan_cache_mode = force_generic_plan;"  # noqa: S608 - an id and numbers
-        f" SELECT FROM assessments WHERE id = '{assessment}' FOR SHARE;"
+        f"SELECT FROM assessments WHERE id = '{assessment}' FOR SHARE;"  # noqa: S608 - an id and numbers
         f" SELECT pg_advisory_xact_lock(number) FROM unnest('{{{','.join(map(str, numbers))}}}'::bigint[]) AS number"
     )
 
