@@ -13,6 +13,9 @@ from infra.local.home import CHECKOUT
 TWO_AT_A_TIME = ("-n", "2", "--dist", "loadscope")
 """Most tests wait for servers; more than two whole sets of servers would only wait for one another."""
 
+OWN_OPTIONS = ("--backends",)
+"""Options of this suite that choose no tests; each has a value, after `=` or as the next argument."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -21,11 +24,22 @@ def register(app: typer.Typer) -> None:
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests; every argument goes to pytest. Without any, all of them, two at a time."""
+    """Run the tests; every argument goes to pytest. Without any but those of the suite's own, all tests, two at a time."""
     try:
         fetch_jars()
     except JarsUnavailable as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     os.chdir(CHECKOUT)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *(context.args or TWO_AT_A_TIME)])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *_arguments(context.args)])  # noqa: S606
+
+
+def _arguments(given: list[str]) -> list[str]:
+    """What pytest is told: two workers, unless more is asked than on what to run the tests."""
+    pairs = zip([*given, ""], ["", *given], strict=True)
+    others = [one for one, before in pairs if one and not _is_own(one) and before not in OWN_OPTIONS]
+    return given if others else [*TWO_AT_A_TIME, *given]
+
+
+def _is_own(argument: str) -> bool:
+    return argument.partition("=")[0] in OWN_OPTIONS

@@ -1,4 +1,4 @@
-"""The fixture `platform`: one whole running platform a session, with the demo school, for journeys and browsers alike.
+"""The fixture `platform`: one whole running platform a session, with the demo school, on the servers the session is to have.
 
 Everything here is synchronous, so that tests under Playwright's own event loop may use it.
 """
@@ -26,10 +26,14 @@ from cli import demo_school
 from cli.demo.cast import school_day
 from cli.running_home import RunningHome
 from infra.local.control import ask
+from infra.local.databases import address
 from infra.local.home import CHECKOUT, Home
 from infra.local.ports import LOOPBACK, free_port
+from infra.local.postgres import SUPERUSER
 from infra.local.processes import last_line, wait_until
+from infra.local.system import database_name
 from tests.provider import CLIENT, SECRET
+from tests.servers import SETTINGS, Servers, servers
 
 SCALE = "grades=2,feed=2"
 """Services whose workers share the work in every journey."""
@@ -67,6 +71,8 @@ class Platform:
     operator_token: str
     provider_port: int
     """Where the platform looks for a provider of OpenID Connect, named `school`; a test may start one there."""
+    servers: Servers
+    """PostgreSQL and Kafka, for tests that take them away."""
     guardian: Login = Login(demo_school.PARENT.login)
     """Legal guardian of two children."""
     teacher: Login = Login(demo_school.TEACHER.login)
@@ -78,6 +84,29 @@ class Platform:
     def traces(self) -> Path:
         """The file into which every process writes its spans."""
         return self.home.logs / TRACES
+
+    # Its servers
+
+    @property
+    def administrator_url(self) -> str:
+        """The URL of an administrator of its PostgreSQL."""
+        if self.servers.administrator:
+            return self.servers.administrator
+        password = self.home.database_password(SUPERUSER)
+        return address(RunningHome.of(self.home).postgres, SUPERUSER, password, SUPERUSER)
+
+    def database_url(self, service: str) -> str:
+        """The URL of a service's database under its own role, past any pooler."""
+        return RunningHome.of(self.home).database_url(service)
+
+    def database_name(self, service: str) -> str:
+        """The name of a service's database and of the role that owns it."""
+        return database_name(service, RunningHome.of(self.home).prefix)
+
+    @property
+    def kafka(self) -> str:
+        """The bootstrap servers of its Kafka."""
+        return RunningHome.of(self.home).kafka
 
     # Talking to it
 
@@ -195,10 +224,13 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     if _STARTED not in stash:
         home = Home(tmp_path_factory.mktemp("platform") / "home")
         provider_port = free_port()
-        process = _start(home, provider_port)
+        stands_on = servers(request.config.getoption("--backends"), home)
+        # Cleanups run in reverse: the platform stops before its servers do.
+        request.config.add_cleanup(stands_on.end)
+        process = _start(home, provider_port, stands_on)
         request.config.add_cleanup(lambda: _stop(home, process))
         running = RunningHome.of(home)
-        stash[_STARTED] = Platform(home, running.url, running.operator_token(), provider_port)
+        stash[_STARTED] = Platform(home, running.url, running.operator_token(), provider_port, stands_on)
     return stash[_STARTED]
 
 
@@ -209,7 +241,7 @@ def _provider(port: int) -> dict[str, object]:
     return {"name": "school", "label": label, "issuer": issuer, "client_id": CLIENT, "client_secret": SECRET}
 
 
-def _start(home: Home, provider_port: int) -> subprocess.Popen[bytes]:
+def _start(home: Home, provider_port: int, stands_on: Servers) -> subprocess.Popen[bytes]:
     home.create()
     log = home.logs / "supervisor.log"
     with log.open("ab") as output:
@@ -217,7 +249,10 @@ def _start(home: Home, provider_port: int) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "cli", "supervise", "--port=0", f"--scale={SCALE}"]
         traced = {"PREAU_TRACES": f"file:{home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
         named = {"PREAU_SIGN_IN_PROVIDERS": json.dumps([_provider(provider_port)])}
-        environment = {**os.environ, **traced, **named, "PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
+        # An embedded platform is told of no other servers, whatever the caller's environment says.
+        told = {**dict.fromkeys(SETTINGS, ""), **stands_on.settings}
+        own = {"PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
+        environment = {**os.environ, **traced, **named, **told, **own}
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def up() -> bool:

@@ -104,6 +104,8 @@ async def _victim(stage: Stage, home: Home, part: str) -> tuple[str, int]:
     if part not in pids:
         part = next((name for name in pids if _WORKER.sub("", name) == part), part)
     if part not in pids:
+        if where := next((one["where"] for one in status["parts"] if one["part"] == part), ""):
+            raise NoSuchPart(f"{part} runs elsewhere, at {where}: it isn't the demo's to kill")
         raise NoSuchPart(f"no part named {part} runs: {', '.join(sorted(pids))}")
     return part, int(pids[part])
 

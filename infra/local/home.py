@@ -65,6 +65,11 @@ class Home:
         return self.root / "keys"
 
     @property
+    def servers(self) -> Path:
+        """The file that says where the data are."""
+        return self.root / "servers.json"
+
+    @property
     def private_key(self) -> Path:
         return self.keys / "token-private.pem"
 
@@ -140,6 +145,7 @@ class Home:
         for name in OWN_FOLDERS:
             if (self.root / name).exists():
                 shutil.rmtree(self.root / name)
+        self.servers.unlink(missing_ok=True)
         if self.root.exists() and not any(self.root.iterdir()):
             self.root.rmdir()
 

@@ -137,7 +137,7 @@ def test_a_parked_key_is_listed_shown_and_discarded(
     url = database.settings.url()
     monkeypatch.setattr(RunningHome, "database_url", lambda *_: url)
     monkeypatch.setattr(dlq, "WITH_DATABASE", WITH_DATABASE[:1])
-    monkeypatch.setattr(dlq, "running_with_kafka", lambda: RunningHome(Home(Path()), "", 0, kafka.bootstrap))
+    monkeypatch.setattr(dlq, "running_with_kafka", lambda: RunningHome(Home(Path()), "", "", kafka.bootstrap))
     service = WITH_DATABASE[0]
 
     async def prepare() -> None:

@@ -17,7 +17,6 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cli import demo_school as school
 from cli.demo.stage import Stage
-from cli.running_home import RunningHome
 from cli.topics import partitions
 from contracts import grades
 from infra.local.control import ask
@@ -88,7 +87,7 @@ def test_the_history_is_the_same_though_the_topic_has_lost_it(platform: Platform
     before = [list(pages(platform, reader)) for reader in readers]
     cursor = platform.ok("GET", "/v1/feed", by=readers[0])["cursor"]
     number = generation(platform)
-    asyncio.run(expire(RunningHome.of(platform.home).kafka, grades.TOPIC))
+    asyncio.run(expire(platform.kafka, grades.TOPIC))
 
     printed = rebuild(platform)
     assert [list(pages(platform, reader)) for reader in readers] == before
