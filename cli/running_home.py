@@ -53,11 +53,12 @@ class RunningHome:
         """The operator's token: made once in the gateway's database, then kept in the home for its owner alone."""
         path = self.home.keys / OPERATOR_TOKEN
         if not path.exists():
-            write_private(path, asyncio.run(_bootstrap(self.database_url("gateway"))))
+            write_private(path, asyncio.run(made_operator_token(self.database_url("gateway"))))
         return path.read_text(encoding="utf-8")
 
 
-async def _bootstrap(url: str) -> str:
+async def made_operator_token(url: str) -> str:
+    """A new token of the operator's account, which is made where it is missing, in the gateway's database."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
         async with connection.transaction():

@@ -83,8 +83,9 @@ class Container:
         command: str = "",
     ) -> None:
         self._ready = ready
-        self._container = DockerContainer(image, command=command or None).with_bind_ports(inside, port)
-        self._container.with_envs(**settings)
+        self._container = DockerContainer(image, command=command or None).with_envs(**settings)
+        # Not by `with_bind_ports`, which would open the port to the network.
+        self._container.ports[str(inside)] = (LOOPBACK, port)
         self._container.start()
 
     def wait(self) -> None:
@@ -134,7 +135,7 @@ def in_containers() -> Servers:
         postgres.wait()
         kafka.wait()
         end = stack.pop_all().close
-    return Servers(postgres, kafka, {"PREAU_POSTGRES_URL": url, "PREAU_KAFKA": bootstrap}, end)
+    return Servers({"postgres": postgres, "kafka": kafka}, {"PREAU_POSTGRES_URL": url, "PREAU_KAFKA": bootstrap}, end)
 
 
 def _lets_in(url: str) -> bool:

@@ -48,10 +48,16 @@ class Server(Protocol):
 class Servers:
     """What a platform stands on. `settings` tell the supervisor of it; `end` takes away what was made for the session."""
 
-    postgres: Server
-    kafka: Server
+    reachable: Mapping[str, Server] = field(default_factory=dict)
+    """Those that tests may take away, by the name of the part."""
     settings: Mapping[str, str] = field(default_factory=dict)
     end: Callable[[], None] = lambda: None
+
+    def server(self, name: str) -> Server:
+        """`postgres` or `kafka`, to be taken away; skips the test where others may use it too."""
+        if name not in self.reachable:
+            pytest.skip("a server given by URL is not the tests' to take away")
+        return self.reachable[name]
 
     @property
     def administrator(self) -> str:
@@ -68,7 +74,8 @@ def servers(backend: str, home: Home) -> Servers:
         return in_containers()
     if backend == URLS:
         return by_url()
-    return Servers(Supervised(home, "postgres", signal.SIGINT), Supervised(home, "kafka", signal.SIGTERM))
+    signals = {"postgres": signal.SIGINT, "kafka": signal.SIGTERM}
+    return Servers({name: Supervised(home, name, number) for name, number in signals.items()})
 
 
 # Embedded
@@ -117,15 +124,6 @@ class Supervised:
 # Given by URL
 
 
-class OutOfReach:
-    """A server that others may use too: tests that would take it away are skipped."""
-
-    def _refuse(self) -> None:
-        pytest.skip("a server given by URL is not the tests' to take away")
-
-    kill = stop = start = pause = unpause = _refuse
-
-
 def by_url() -> Servers:
     """The servers that the settings give: databases of the session's own on the one, Préau's topics on the other.
 
@@ -146,7 +144,7 @@ def by_url() -> Servers:
         "PREAU_KAFKA": given.kafka,
         "PREAU_DATABASE_PREFIX": prefix,
     }
-    return Servers(OutOfReach(), OutOfReach(), told, end)
+    return Servers({}, told, end)
 
 
 def refuse_missing_urls() -> None:

@@ -12,15 +12,10 @@ from cli.demo.stage import Stage
 from cli.running_home import RunningHome
 from infra.local.control import ask
 from tests.platform import Platform
-from tests.servers import Server
 
 LEA = str(school.PUPIL.id)
 RECOVERY_SECONDS = 60.0
 POSTS = 12
-
-
-def named(platform: Platform, name: str) -> Server:
-    return {"postgres": platform.servers.postgres, "kafka": platform.servers.kafka}[name]
 
 
 async def posted(stage: Stage, title: str) -> None:
@@ -35,7 +30,7 @@ async def posted(stage: Stage, title: str) -> None:
 @pytest.mark.parametrize("name", ["postgres", "kafka"])
 @pytest.mark.parametrize("way", ["kill", "stop", "pause"])
 async def test_a_server_goes_and_comes_back(platform: Platform, stage: Stage, name: str, way: str) -> None:
-    server = named(platform, name)
+    server = platform.servers.server(name)
     await posted(stage, f"Avant {way}")
     posting = asyncio.create_task(posted(stage, f"Pendant {way}"))
     await asyncio.to_thread(getattr(server, way))
