@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import docker
 import pytest
@@ -85,7 +86,8 @@ class Container:
         self._ready = ready
         self._container = DockerContainer(image, command=command or None).with_envs(**settings)
         # Not by `with_bind_ports`, which would open the port to the network.
-        self._container.ports[str(inside)] = (LOOPBACK, port)
+        ports: dict[str, Any] = self._container.ports
+        ports[str(inside)] = (LOOPBACK, port)
         self._container.start()
 
     def wait(self) -> None:
