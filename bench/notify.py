@@ -1,20 +1,17 @@
-"""How fast notify tells: from a fact on the topic to its message accepted, and messages a second of one process.
-
-python -m bench.notify --facts 4000
-"""
+"""How fast notify tells: from a fact on the topic to its message accepted, and messages a second of one process."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
-import statistics
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
@@ -22,9 +19,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psutil
+import uvloop
 from aiokafka import AIOKafkaProducer
 from aiosmtpd.smtp import SMTP
 
+from bench.report import Report, at_least, at_most, of_rounds
+from bench.servers import cpu_seconds
 from contracts import directory, grades
 from contracts.catalogue import example
 from contracts.directory import GuardianLink, LinkKind, PersonChanged, Role, RoleName, SchoolChanged
@@ -37,19 +38,27 @@ from infra.local.postgres import Postgres
 from infra.topics import ensure_topics
 
 PUPILS = 500
+ROUNDS = 3
+FACTS = 1600
+_CONNECTIONS = 8
+_MESSAGE_ID = re.compile(rb"^Message-ID: *(\S+)", re.MULTILINE | re.IGNORECASE)
 _UAI = "0921234S"
 _sequences = count(1)
 
 
 class Sink:
-    """A mail server that accepts everything and notes when, by recipient."""
+    """A mail server that accepts everything and notes when, by recipient, and under which identity."""
 
     def __init__(self) -> None:
         self.accepted: list[tuple[str, float]] = []
+        self.ids: set[bytes] = set()
+        self.content = b""
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         """Accept."""
         self.accepted.append((envelope.rcpt_tos[0], time.perf_counter()))
+        self.content = envelope.content
+        self.ids.update(_MESSAGE_ID.findall(self.content))
         return "250 accepted"
 
     async def until(self, number: int, seconds: float) -> None:
@@ -76,17 +85,17 @@ def servers(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def service(database_url: str, bootstrap: str, smtp_port: int) -> Iterator[None]:
+def service(database_url: str, bootstrap: str, smtp_port: int) -> Iterator[psutil.Process]:
     """One notify process."""
     environment = {
         **os.environ, "PREAU_DATABASE_URL": database_url, "PREAU_KAFKA": bootstrap, "PREAU_TOKEN_PUBLIC_KEY": _KEY,
         "PREAU_PORT": str(free_port()), "PREAU_SMTP_HOST": LOOPBACK, "PREAU_SMTP_PORT": str(smtp_port),
-        "PREAU_SMTP_TLS": "none", "PREAU_SENDER_ADDRESS": "a@preau.exemple.fr",
+        "PREAU_SMTP_TLS": "none", "PREAU_SMTP_CONNECTIONS": str(_CONNECTIONS), "PREAU_SENDER_ADDRESS": "a@preau.exemple.fr",
         "PREAU_PUBLIC_URL": "https://preau.exemple.fr", "PREAU_LOG_LEVEL": "WARNING",
     }  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "cli", "run", "notify"], cwd=CHECKOUT, env=environment)
     try:
-        yield
+        yield psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -151,24 +160,53 @@ def fact(pupil: int) -> GradePublished:
     return _EXAMPLE.model_copy(update={**now, "at": datetime.now(UTC), "mark": Mark(score=Decimal("12.5"))})
 
 
-async def measure(database_url: str, bootstrap: str, facts: int) -> None:
-    """Latency with one fact every 20 ms, then a burst."""
+@dataclass
+class Rounds:
+    """What each round found."""
+
+    latency: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    floor: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+
+async def measure(database_url: str, bootstrap: str) -> Report:
+    """Facts one after another every 20 ms, then many at once, beside ready bytes sent to the same server."""
     await ensure_topics(bootstrap)
-    sink, loop = Sink(), asyncio.get_running_loop()
+    sink, loop, found = Sink(), asyncio.get_running_loop(), Rounds()
     server = await loop.create_server(lambda: SMTP(sink, hostname="bench", loop=loop), LOOPBACK, 0)
-    with service(database_url, bootstrap, server.sockets[0].getsockname()[1]):
+    port = server.sockets[0].getsockname()[1]
+    told = 1
+    with service(database_url, bootstrap, port) as notify:
         async with producing(bootstrap) as producer:
             for key, document in documents():
                 await send(producer, directory.TOPIC, key, document)
-            position = next(_sequences) - 1
-            await send(producer, grades.TOPIC, "pupils/warm", fact(PUPILS), position)
+            await send(producer, grades.TOPIC, "pupils/warm", fact(PUPILS), next(_sequences) - 1)
             await sink.until(1, 60)
-            await _latency(producer, sink)
-            await _burst(producer, sink, facts)
+            for _ in range(ROUNDS):
+                told += await _latency(producer, sink, found)
+                told += await _burst(producer, sink, found, notify)
+                ids = len(sink.ids)
+                found.floor.append(FACTS / await _floor(port, sink.content))
     server.close()
+    return _report(found, told - ids)
 
 
-async def _latency(producer: AIOKafkaProducer, sink: Sink) -> None:
+def _report(found: Rounds, untold: int) -> Report:
+    report = Report("notify")
+    report.add(of_rounds("fact → accepted, 50/s, p50", found.latency, "ms", at_most(60)))
+    report.add(of_rounds("fact → accepted, 50/s, p99", found.p99, "ms"))
+    report.add(of_rounds("bare connections, ready bytes", found.floor, "messages/s"))
+    report.add(of_rounds("one process, many facts at once", found.rate, "messages/s", at_least(300)))
+    ratios = [rate / floor for rate, floor in zip(found.rate, found.floor, strict=True)]
+    report.add(of_rounds("the same to bare connections", ratios, "×"))
+    report.add(of_rounds("CPU of notify", found.cpu, "µs/message"))
+    report.add(of_rounds("facts without a message of their own, or with two", [untold], "", at_most(0)))
+    return report
+
+
+async def _latency(producer: AIOKafkaProducer, sink: Sink, found: Rounds) -> int:
     number, began = min(300, PUPILS - 1), {}
     before = len(sink.accepted)
     for n in range(1, number + 1):
@@ -177,28 +215,37 @@ async def _latency(producer: AIOKafkaProducer, sink: Sink) -> None:
         await asyncio.sleep(0.02)
     await sink.until(before + number, 60)
     took = sorted((at - began[to]) * 1000 for to, at in sink.accepted[before:])
-    print(
-        f"fact on the topic -> accepted, 50/s: p50 {statistics.median(took):.1f} ms, p99 {took[-number // 100]:.1f} ms"
-    )
+    found.latency.append(took[number // 2])
+    found.p99.append(took[-number // 100])
+    return number
 
 
-async def _burst(producer: AIOKafkaProducer, sink: Sink, facts: int) -> None:
-    before, began = len(sink.accepted), time.perf_counter()
-    for n in range(facts):
+async def _burst(producer: AIOKafkaProducer, sink: Sink, found: Rounds, notify: psutil.Process) -> int:
+    before, began, cpu = len(sink.accepted), time.perf_counter(), cpu_seconds(notify)
+    for n in range(FACTS):
         await send(producer, grades.TOPIC, f"pupils/{n % PUPILS + 1}", fact(n % PUPILS + 1))
-    await sink.until(before + facts, 600)
-    seconds = time.perf_counter() - began
-    print(f"{facts} facts at once: {facts / seconds:.0f} messages/s from the first fact to the last message accepted")
+    await sink.until(before + FACTS, 120)
+    found.rate.append(FACTS / (time.perf_counter() - began))
+    found.cpu.append((cpu_seconds(notify) - cpu) / FACTS * 1e6)
+    return FACTS
 
 
-def main() -> None:
-    """Measure on servers of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--facts", type=int, default=4000, help="size of the burst")
-    facts = parser.parse_args().facts
+async def _floor(port: int, content: bytes) -> float:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        arguments = (str(port), str(FACTS), str(_CONNECTIONS), file.name)
+        command = [sys.executable, "-m", "bench.floors.mail", *arguments]
+        done = await asyncio.create_subprocess_exec(*command, cwd=CHECKOUT, stdout=subprocess.PIPE)
+        told, _ = await asyncio.wait_for(done.communicate(), 120)
+    return float(told)
+
+
+def main() -> bool:
+    """Measure on servers of its own; whether every bound holds."""
     with tempfile.TemporaryDirectory() as folder, servers(Path(folder)) as (database_url, bootstrap):
-        asyncio.run(measure(database_url, bootstrap, facts))
+        return uvloop.run(measure(database_url, bootstrap)).close()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(0 if main() else 1)

@@ -22,14 +22,14 @@ _START_SECONDS = 60.0
 
 
 @contextmanager
-def servers() -> Iterator[System]:
-    """A running PostgreSQL and Kafka with every database and topic; their home is erased afterwards."""
+def servers(*names: str) -> Iterator[System]:
+    """A running PostgreSQL and Kafka, or what is named of them, with every database; their home is erased afterwards."""
     home = Home(Path(tempfile.mkdtemp(prefix="preau-bench-")))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home.root, ignore_errors=True)
         home.create()
         system = System(home, free_port())
-        for name in ("postgres", "kafka"):
+        for name in names or ("postgres", "kafka"):
             stack.enter_context(running(system, name))
         for service in WITH_OUTBOX:
             asyncio.run(migrate(system.databases[service], [CHASSIS]))

@@ -32,6 +32,10 @@ Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
+_SMALL = 100
+"""Records of a batch that is small: more of them say that there is much to do."""
+_COMMIT_SECONDS = 0.1
+"""Between two commits of offsets: small batches that follow one another share one."""
 _log = logging.getLogger(__name__)
 _consumed = telemetry.meter.create_counter("preau_consumed_events", description="Events whose effect was committed")
 _repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
@@ -58,6 +62,11 @@ class PatientConsumer(AIOKafkaConsumer):
     def __init__(self, *topics: str, instance: str = "", **options: Any) -> None:
         super().__init__(*topics, **(options | {"group_instance_id": instance or None}))
         self.polled = time.monotonic()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is stopped: a commit would be tried for ever then."""
+        return bool(self._closed)
 
     async def getmany(self, *partitions: Any, timeout_ms: int = 1000, max_records: int | None = None) -> Any:
         """Wait for records. FastStream sleeps after an empty poll, which would delay what arrives meanwhile."""
@@ -107,7 +116,6 @@ def subscribe(
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,
-        decoder=_itself,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
         max_poll_interval_ms=120_000,
@@ -117,11 +125,15 @@ def subscribe(
 
 async def _as_is(records: tuple[Record, ...], original: Callable[..., Awaitable[Any]]) -> KafkaMessage:
     # FastStream's own parser decodes every header of every record, and fails for ever on one that is not UTF-8.
-    return KafkaAckableMessage(raw_message=records, body=b"", consumer=original.__self__._consumer)  # type: ignore[attr-defined]
+    return _Message(raw_message=records, body=b"", consumer=original.__self__._consumer)  # type: ignore[attr-defined]
 
 
-async def _itself(message: KafkaMessage) -> KafkaMessage:
-    return message
+class _Message(KafkaAckableMessage):
+    """A batch as a subscriber gets it."""
+
+    async def decode(self) -> KafkaMessage:
+        """The message itself; kept in its own cache, as FastStream does, only a search for cycles would free its records."""
+        return self
 
 
 class Consumption:
@@ -159,7 +171,7 @@ class Consumption:
             self._done = {place: offset for place, offset in self._done.items() if place in held}
 
     def done(self, records: Sequence[Record]) -> None:
-        """A batch has had its effect: its offsets are committed soon, beside the next batch's work."""
+        """A batch has had its effect: its offsets are committed soon, beside the work of those that follow."""
         offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
         self._done |= offsets
         self._to_commit |= offsets
@@ -168,7 +180,10 @@ class Consumption:
 
     async def _commit(self) -> None:
         """Commit what is done until nothing is left. A failure is no loss: what comes again is known as a repeat."""
-        while self._to_commit and self._stream:
+        while self._to_commit:
+            await asyncio.sleep(_COMMIT_SECONDS)
+            if self._stream is None or self._stream.stopped:
+                break
             offsets, self._to_commit = self._to_commit, {}
             try:
                 await self._stream.commit(offsets)
@@ -210,7 +225,9 @@ class Inbox:
     """What stands between a subscriber and its effect; one for each (service, consumer).
 
     With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came.
+    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came. A
+    small batch waits `pause` seconds, where nobody waits for its effect: those who are waited for go first, and what
+    comes meanwhile makes one batch of the next.
     """
 
     def __init__(
@@ -221,6 +238,7 @@ class Inbox:
         consumer: str,
         parks: bool = True,
         only_new: OnlyNew = repeats.only_new,
+        pause: float = 0.0,
     ) -> None:
         self.consumption = Consumption(consumer)
         self._database = database
@@ -228,10 +246,13 @@ class Inbox:
         self._consumer = consumer
         self._parks = parks
         self._only_new = only_new
+        self._pause = pause
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
         records = self.consumption.began(message)
+        if len(records) < _SMALL:
+            await asyncio.sleep(self._pause)
         try:
             await self._effect(decode(records), handle)
         except Exception:

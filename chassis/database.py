@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ else:
 
 class Unavailable(Exception):
     """The database cannot be had in time; the request is answered 503 and may be sent again."""
+
+
+class RolledBack(Exception):
+    """A transaction whose failed statement was passed over: the server answers its COMMIT by rolling back."""
 
 
 UNREACHABLE = (
@@ -90,7 +95,9 @@ class Database:
         if self._pool is None:
             raise Unavailable("the database is not open")
         try:
-            acquired = await self._pool.acquire(timeout=self.settings.acquire_seconds)
+            # The pool's own deadline takes a task.
+            async with asyncio.timeout(self.settings.acquire_seconds):
+                acquired = await self._pool.acquire()
         except (TimeoutError, OSError, asyncpg.PostgresConnectionError, asyncpg.TooManyConnectionsError) as error:
             raise Unavailable("no connection in time") from error
         except asyncpg.CannotConnectNowError as error:
@@ -101,10 +108,40 @@ class Database:
             await self._pool.release(acquired, timeout=self.settings.acquire_seconds)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection in a transaction that commits on leaving and rolls back on an exception."""
+    async def transaction(
+        self, first: str = "", last: Callable[[], str] | None = None, announce: str = ""
+    ) -> AsyncIterator[Connection]:
+        """A connection in a transaction that commits on leaving and rolls back on an exception.
+
+        `first` and what `last` gives are statements without arguments (locks, say) that go along with BEGIN and with
+        COMMIT, so that they cost no round trip of their own; what they return is not seen. `announce` is a channel
+        that is notified behind the COMMIT, in a transaction of its own, instead of what `after_commit` calls.
+        """
         async with self.connection() as connection:
-            async with connection.transaction():
+            try:
+                await connection.execute(f"BEGIN; {first}")
                 yield connection
-            for call in self._after_commit:
-                call()
+                ended = await connection.execute(
+                    f"{last() if last else ''}; COMMIT{f'; NOTIFY {announce}' if announce else ''}"
+                )
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            if ended == "ROLLBACK":
+                raise RolledBack("a statement of the transaction had failed")
+            if not announce:
+                for call in self._after_commit:
+                    call()
+
+
+async def _roll_back(connection: Connection) -> None:
+    # What made the transaction fail is what is told, whatever becomes of a connection that may be lost.
+    with contextlib.suppress(*UNREACHABLE):
+        await connection.execute("ROLLBACK")
+
+
+def literal(value: str | bytes) -> str:
+    """A text or bytes as a part of a statement without arguments; no quote of theirs can end it."""
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'::bytea"
+    return f"convert_from('\\x{value.encode().hex()}', 'UTF8')"

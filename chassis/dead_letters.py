@@ -24,7 +24,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from chassis import parking
 from chassis.database import Connection
 from chassis.outbox import decode_headers
-from chassis.relay import producer
+from chassis.sending import producer
 from contracts.envelope import Header
 
 _PATIENCE = 30.0

@@ -21,7 +21,7 @@ from chassis import parking, telemetry
 from chassis.consumer import Consumption, Received, Record, decode
 from chassis.database import UNREACHABLE, Database
 from chassis.outbox import Outgoing
-from chassis.relay import producer
+from chassis.sending import Ready, producer, send
 from contracts.envelope import to_headers
 
 Turn = Callable[[Received], Outgoing | None]
@@ -70,14 +70,12 @@ class Forwarder:
         await self._read_parked(at_once=not self.consumption.follows(records))
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
-        turned: list[tuple[Received, Outgoing]] = []
+        records = []
         for event in batch.events:
-            if not self._is_new(event):
-                continue
-            made = await self._turned(event)
+            made = await self._turned(event) if self._is_new(event) else None
             if made is not None:
-                turned.append((event, made))
-        await self._send(turned)
+                records.append(_ready(event, made))
+        await self._send(records)
         for event in batch.events:
             self._remember(event)
 
@@ -103,20 +101,12 @@ class Forwarder:
             await self._park(event, type(error).__name__)
             return None
 
-    async def _send(self, turned: Sequence[tuple[Received, Outgoing]]) -> None:
+    async def _send(self, records: Sequence[Ready]) -> None:
         """Send all and await all acknowledgements; whatever fails, the whole batch is sent again, in order."""
-        while turned:
+        while records:
             try:
-                sender = await self._started()
-                acknowledgements = []
-                for event, made in turned:
-                    with telemetry.event_span(f"forward {made.topic}", event.envelope.traceparent):
-                        headers = to_headers(made.envelope)
-                        key = made.envelope.key.encode()
-                        sending = await sender.send(made.topic, made.value, key, headers=headers)
-                        acknowledgements.append(sending)
-                await asyncio.gather(*acknowledgements)
-                _forwarded.add(len(turned), {"consumer": self._consumer})
+                await send(await self._started(), records)
+                _forwarded.add(len(records), {"consumer": self._consumer})
                 return
             except (KafkaError, OSError) as error:
                 _log.warning(
@@ -170,3 +160,8 @@ class Forwarder:
                 self.consumption.alive()
                 await asyncio.sleep(pause)
                 pause = min(2, pause * 2)
+
+
+def _ready(cause: Received, made: Outgoing) -> Ready:
+    with telemetry.event_span(f"forward {made.topic}", cause.envelope.traceparent):
+        return Ready(made.topic, made.envelope.key.encode(), made.value, to_headers(made.envelope))

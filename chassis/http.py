@@ -44,7 +44,15 @@ def create_app(
 
     A `public` app begins its own traces: what anybody may send must not decide what is sampled.
     """
-    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/openapi.json", redirect_slashes=False)
+    app = FastAPI(
+        title=title,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        # The house measures and traces requests itself, and does not take up a stranger's trace.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     app.state.verifier = verifier
     problems.install(app)
     app.add_middleware(_House, settings=settings, service=title, public=public)

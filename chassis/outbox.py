@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import asyncpg
@@ -47,6 +47,19 @@ class Outgoing:
     """Headers to send instead of the envelope's own: a dead letter keeps those it came with."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What events made together have in common: when they were made, and in which trace."""
+
+    time: datetime
+    traceparent: str | None
+
+    @classmethod
+    def now(cls) -> Stamp:
+        """Of this moment and the current trace."""
+        return cls(datetime.now(UTC), telemetry.current_traceparent())
+
+
 def outgoing(
     topic: str,
     event: Event,
@@ -60,22 +73,24 @@ def outgoing(
     event_id: str | None = None,
     replay: bool = False,
     value: bytes | None = None,
+    stamp: Stamp | None = None,
 ) -> Outgoing:
-    """Make an event ready to send: serialised once, stamped with a new id, the time and the current trace.
+    """Make an event ready to send: serialised once, with a new id, stamped with the time and the current trace.
 
     `value` is the event as JSON where the caller has it.
     """
+    stamp = stamp or Stamp.now()
     envelope = Envelope(
         id=event_id or new_id(),
         type=event.TYPE,
         source=source,
         subject=subject or key,
         key=key,
-        time=datetime.now(UTC),
+        time=stamp.time,
         uai=uai,
         audience=audience,
         directory_position=directory_position,
-        traceparent=telemetry.current_traceparent(),
+        traceparent=stamp.traceparent,
         replay=replay,
     )
     return Outgoing(topic, envelope, dump(event) if value is None else value)
@@ -106,12 +121,29 @@ def _lock_number(key: str) -> int:
 
 def columns(events: Sequence[Outgoing]) -> tuple[list[str], list[str], list[str], list[bytes | None]]:
     """The arrays that `APPEND_CTE` takes: topics, keys, headers, values."""
+    patterns: dict[Envelope, str] = {}
     return (
         [e.topic for e in events],
         [e.envelope.key for e in events],
-        [encode_headers(e.headers or to_headers(e.envelope)) for e in events],
+        [encode_headers(e.headers) if e.headers else _encoded(e.envelope, patterns) for e in events],
         [e.value for e in events],
     )
+
+
+_ID, _SUBJECT = "{id}", "{subject}"
+
+
+def _encoded(envelope: Envelope, patterns: dict[Envelope, str]) -> str:
+    """The headers as the outbox keeps them. Events made together differ in two: the others are encoded once."""
+    common = replace(envelope, id=_ID, subject=_SUBJECT, key="")
+    pattern = patterns.get(common)
+    if pattern is None:
+        pattern = patterns[common] = encode_headers(to_headers(common))
+    return pattern.replace(_ID, _escaped(envelope.id)).replace(_SUBJECT, _escaped(envelope.subject))
+
+
+def _escaped(text: str) -> str:
+    return json.dumps(text)[1:-1]
 
 
 def encode_headers(headers: Iterable[Header]) -> str:

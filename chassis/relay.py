@@ -12,16 +12,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from functools import lru_cache
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from chassis import telemetry
 from chassis.database import UNREACHABLE, Connection
 from chassis.outbox import CHANNEL, decode_headers
+from chassis.sending import Ready, producer, send
+from contracts.envelope import Header
 
 BATCH = 2000
 """Rows read, sent and deleted at a time."""
@@ -34,32 +34,6 @@ _sent = telemetry.meter.create_counter("preau_relay_events", description="Events
 _CLAIM = "SELECT id, topic, key, headers, value FROM outbox WHERE id <> ALL($2::bigint[]) ORDER BY id LIMIT $1"
 _FIRST = "SELECT id, topic, key, headers, value FROM outbox ORDER BY id LIMIT $1"
 _DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
-
-
-@lru_cache(maxsize=200_000)
-def _hash(key: bytes) -> int:
-    return int(murmur2(key)) & 0x7FFFFFFF
-
-
-def partition(key: bytes | None, everything: Sequence[int], _: Sequence[int]) -> int:
-    """Kafka's own partitioner with its hash remembered per key: in pure Python it costs more than the send."""
-    return everything[_hash(key or b"") % len(everything)]
-
-
-def producer(bootstrap: str) -> AIOKafkaProducer:
-    """A producer that keeps order and loses nothing: idempotent, acknowledged by all replicas in sync."""
-    return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=0,
-        max_batch_size=128 * 1024,
-        max_request_size=2 * 1024 * 1024,
-        request_timeout_ms=20_000,
-        retry_backoff_ms=50,
-        partitioner=partition,
-        metadata_max_age_ms=30_000,
-    )
 
 
 class Relay:
@@ -88,7 +62,9 @@ class Relay:
             await asyncio.sleep(0.2)
 
     async def _session(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=30)
+        # A deletion that a crash undoes is an event sent twice, which its readers know: no disk need be waited for.
+        lazily = {"synchronous_commit": "off"}
+        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=30, server_settings=lazily)
         try:
             await self._locked(connection)
             await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
@@ -116,45 +92,53 @@ class Relay:
                 await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
 
     async def _drain(self, connection: Connection, sender: AIOKafkaProducer) -> None:
-        """Send until the outbox is empty, reading the next batch while one is on its way."""
-        rows = await connection.fetch(_FIRST, BATCH)
+        """Send what the outbox holds, reading the next batch while a full one is on its way."""
+        rows = await claim(connection)
         while rows:
             self._heard = time.monotonic()
             ids = [row["id"] for row in rows]
-            sending = asyncio.ensure_future(self._send(sender, rows))
+            sending = asyncio.ensure_future(send(sender, map(_ready, rows)))
             following: list[asyncpg.Record] = []
             try:
                 if len(rows) == BATCH:
-                    following = await connection.fetch(_CLAIM, BATCH, ids)
+                    following = await claim(connection, ids)
             finally:
                 await sending
-            await connection.execute(_DELETE, ids)
+            await forget(connection, ids)
             _sent.add(len(ids), {"service": self._service})
+            if len(rows) < BATCH:
+                # What has been committed since has woken or will wake the loop around.
+                return
             # What was read ahead may lack an id that was drawn earlier and committed since; but then no later event of
             # its key can have been read, for a key's writers wait for one another before they draw.
-            rows = following or await connection.fetch(_FIRST, BATCH)
-
-    async def _send(self, sender: AIOKafkaProducer, rows: Sequence[asyncpg.Record]) -> None:
-        acknowledgements = []
-        for row in rows:
-            headers = decode_headers(row["headers"])
-            if row["topic"][:4] != "dlq.":
-                headers.append(("ce_sequence", b"%d" % row["id"]))
-            traceparent = _traceparent(headers)
-            with telemetry.event_span(f"relay {row['topic']}", traceparent):
-                if traceparent:
-                    headers = _with_current_trace(headers)
-                acknowledgements.append(
-                    await sender.send(row["topic"], row["value"], row["key"].encode(), headers=headers)
-                )
-        await asyncio.gather(*acknowledgements)
+            rows = following or await claim(connection)
 
 
-def _traceparent(headers: Sequence[tuple[str, bytes]]) -> str | None:
-    return next((value.decode() for name, value in headers if name == "traceparent"), None)
+async def claim(connection: Connection, ahead: Sequence[int] = ()) -> list[asyncpg.Record]:
+    """The next batch by id, after those that are on their way."""
+    if ahead:
+        return await connection.fetch(_CLAIM, BATCH, ahead)
+    return await connection.fetch(_FIRST, BATCH)
 
 
-def _with_current_trace(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+async def forget(connection: Connection, ids: Sequence[int]) -> None:
+    """Delete what was acknowledged."""
+    await connection.execute(_DELETE, ids)
+
+
+def _ready(row: asyncpg.Record) -> Ready:
+    """A row as it is sent: numbered by its id, unless it is a dead letter, which keeps the number it came with."""
+    headers = decode_headers(row["headers"])
+    if row["topic"][:4] != "dlq.":
+        headers.append(("ce_sequence", b"%d" % row["id"]))
+    traceparent = next((value.decode() for name, value in headers if name == "traceparent"), None)
+    if traceparent:
+        with telemetry.event_span(f"relay {row['topic']}", traceparent):
+            headers = _with_current_trace(headers)
+    return Ready(row["topic"], row["key"].encode(), row["value"], headers)
+
+
+def _with_current_trace(headers: Sequence[Header]) -> list[Header]:
     current = telemetry.current_traceparent()
     kept = [header for header in headers if header[0] != "traceparent"]
     return [*kept, ("traceparent", current.encode())] if current else kept

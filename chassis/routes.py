@@ -11,12 +11,13 @@ from chassis.idempotency import Writes
 from chassis.identity import Caller, caller
 
 
-def _database(request: Request) -> Database:
+# A dependency that is no coroutine costs a thread's turn.
+async def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
 
 
-def _writes(request: Request) -> Writes:
+async def _writes(request: Request) -> Writes:
     writes: Writes = request.app.state.writes
     return writes
 

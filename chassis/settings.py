@@ -8,11 +8,14 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# What was given stays out of errors: one in a setting would print the secrets of the others.
+_CONFIG = SettingsConfigDict(env_prefix="PREAU_", extra="ignore", frozen=True, hide_input_in_errors=True)
+
 
 class ProcessSettings(BaseSettings):
     """What every process is told."""
 
-    model_config = SettingsConfigDict(env_prefix="PREAU_", extra="ignore", frozen=True)
+    model_config = _CONFIG
 
     admin_host: str = "127.0.0.1"
     """Where health and metrics are served; never the public address."""
@@ -46,7 +49,7 @@ class HttpSettings(ProcessSettings):
 class DatabaseSettings(BaseSettings):
     """What a process with a database is told."""
 
-    model_config = SettingsConfigDict(env_prefix="PREAU_", extra="ignore", frozen=True)
+    model_config = _CONFIG
 
     database_url: SecretStr
     """The service's own database under its own role; may go through a pooler."""
@@ -75,7 +78,7 @@ class DatabaseSettings(BaseSettings):
 class KafkaSettings(BaseSettings):
     """What a process that speaks to Kafka is told."""
 
-    model_config = SettingsConfigDict(env_prefix="PREAU_", extra="ignore", frozen=True)
+    model_config = _CONFIG
 
     kafka: str
     """Bootstrap servers, `host:port,host:port`."""
@@ -87,7 +90,7 @@ class KafkaSettings(BaseSettings):
 class TokenSettings(BaseSettings):
     """What a service that checks the gateway's tokens is told."""
 
-    model_config = SettingsConfigDict(env_prefix="PREAU_", extra="ignore", frozen=True)
+    model_config = _CONFIG
 
     token_public_key: str
     """Ed25519 public key, PEM text or the path of a file that holds it."""

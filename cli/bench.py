@@ -15,7 +15,9 @@ from infra.local.home import CHECKOUT
 BENCHES = {
     "county": "a county's OneRoster package until every service knows its people, and the same again",
     "pipeline": "grades from the outbox through Kafka to the feed's database, and the relay alone",
+    "write": "classes of marks posted at the gateway, nothing sent on",
     "latency": "POST of a grade at the gateway until it is on a parent's stream, hop by hop",
+    "notify": "a fact on its topic until its message is accepted by a mail server, and messages a second of one process",
 }
 ALL = "all"
 

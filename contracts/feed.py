@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
+import uuid_utils
 from pydantic import AwareDatetime, Field
 
 from contracts.directory import Name, Uai
@@ -25,7 +26,7 @@ Scope = Annotated[str, Field(pattern=r"^(pupils|groups|schools)/[0-9A-Za-z-]{1,6
 Digits = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,3})?$")]
 """A number from 0 to 9999 with at most three places."""
 
-_ITEMS = UUID("6a1f6c6e-3d0f-5c3f-9d58-0c8f2f4f7f10")
+_ITEMS = uuid_utils.UUID("6a1f6c6e-3d0f-5c3f-9d58-0c8f2f4f7f10")
 
 
 class Category(StrEnum):
@@ -108,7 +109,7 @@ def topic_of(generation: int) -> str:
 
 def item_id(fact: UUID | str, audience: Audience) -> UUID:
     """The stable identity of the item that tells one fact to one audience."""
-    return uuid5(_ITEMS, f"{fact}/{audience}")
+    return UUID(int=uuid_utils.uuid5(_ITEMS, f"{fact}/{audience}").int)
 
 
 def pupil_scope(pupil: UUID | str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -85,6 +86,12 @@ def parse(key: str, document: bytes | str) -> Facts | None:
     """
     kind = _KINDS.get(key.partition("/")[0])
     return None if kind is None else kind.model_validate_json(document)
+
+
+@lru_cache(maxsize=4096)
+def parsed(key: str, text: str) -> Facts | None:
+    """`parse` for documents that are asked for again and again: a group's and its teacher's at each mark."""
+    return parse(key, text)
 
 
 def pared(key: str, document: bytes) -> str | None:

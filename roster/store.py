@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from asyncpg import Record
+
 from chassis.database import Connection
-from contracts.directory import group_key, person_key, school_key
-from roster.facts import Facts, GroupFacts, PersonFacts, SchoolFacts, parse
+from contracts.directory import person_key, school_key
+from roster.facts import Facts, GroupFacts, PersonFacts, SchoolFacts, parse, parsed
 from roster.scopes import DatedScope, from_facts, held
 
 
@@ -77,29 +79,80 @@ class Around:
     members: frozenset[UUID]
 
 
-_AROUND = """
-    SELECT s.position, g.facts AS "group", school.key AS school_key, school.facts AS school, person.facts AS person,
-           ARRAY(SELECT pupil FROM roster_memberships WHERE group_id = $2 AND $4::date IS NOT NULL
-                 AND (starts IS NULL OR starts <= $4) AND (ends IS NULL OR ends > $4)) AS members
+AROUND = """
+    SELECT s.position, g.key AS group_key, g.facts AS group_facts, school.key AS school_key,
+           school.facts AS school_facts, person.key AS person_key, person.facts AS person_facts,
+           ARRAY(SELECT pupil FROM roster_memberships WHERE group_id = {group} AND {day}::date IS NOT NULL
+                 AND (starts IS NULL OR starts <= {day}) AND (ends IS NULL OR ends > {day})) AS members
     FROM roster_state s
-    JOIN roster_documents g ON g.key = $1
+    JOIN roster_documents g ON g.key = 'groups/' || {group}
     JOIN roster_documents school ON school.key = 'schools/' || (g.facts ->> 'uai')
-    LEFT JOIN roster_documents person ON person.key = $3
+    LEFT JOIN roster_documents person ON person.key = 'people/' || {person}
 """
+"""What is around a group as text, so that a service's store can make it a part of its own statement."""
+_AROUND = AROUND.format(group="$1::uuid", person="$2::uuid", day="$3::date")
 
 
 async def around(connection: Connection, group: UUID, person: UUID | None, day: date | None) -> Around | None:
     """What is around a group, in one round trip; None for a group the replica does not hold, no members without a day."""
-    keys = group_key(group), "" if person is None else person_key(person)
-    row = await connection.fetchrow(_AROUND, keys[0], group, keys[1], day)
-    if row is None:
-        return None
-    found, school = parse(keys[0], row["group"]), parse(row["school_key"], row["school"])
-    who = None if row["person"] is None else parse(keys[1], row["person"])
+    row = await connection.fetchrow(_AROUND, group, person, day)
+    return None if row is None else around_of(row)
+
+
+def around_of(row: Record) -> Around:
+    """What a row of `AROUND` says."""
+    found, school = parsed(row["group_key"], row["group_facts"]), parsed(row["school_key"], row["school_facts"])
+    person = None if row["person_key"] is None else parsed(row["person_key"], row["person_facts"])
     assert isinstance(found, GroupFacts)
     assert isinstance(school, SchoolFacts)
-    members = frozenset(row["members"])
-    return Around(row["position"], found, school, who if isinstance(who, PersonFacts) else None, members)
+    who = person if isinstance(person, PersonFacts) else None
+    return Around(row["position"], found, school, who, frozenset(row["members"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Classmates:
+    """Who was in a pupil's class with them, the pupil too, by term; and the groups these pupils are in that year."""
+
+    by_term: Mapping[UUID, frozenset[UUID]]
+    groups: frozenset[UUID]
+
+
+# `greatest` and `least` pass over a date that is open, and a term's are not. Documents are looked up one by one, and a few:
+# a condition on what is in them, left to a join, reads every document of the county.
+_CLASSMATES = """
+    WITH class AS (
+        SELECT own.group_id, own.starts, own.ends, d.uai
+        FROM roster_memberships own CROSS JOIN LATERAL (
+            SELECT facts ->> 'uai' AS uai FROM roster_documents WHERE key = 'groups/' || own.group_id
+            AND facts ->> 'kind' = 'class' AND (facts ->> 'school_year')::integer = $2 OFFSET 0
+        ) d
+        WHERE own.pupil = $1
+    ), together AS (
+        SELECT DISTINCT term.id AS term, mate.pupil
+        FROM class JOIN roster_memberships mate USING (group_id)
+        JOIN roster_documents school ON school.key = 'schools/' || class.uai
+        CROSS JOIN LATERAL jsonb_to_recordset(school.facts -> 'terms')
+            AS term (id uuid, school_year integer, starts date, ends date)
+        WHERE term.school_year = $2
+          AND greatest(class.starts, mate.starts, term.starts) < least(class.ends, mate.ends, term.ends)
+    ), joined AS (
+        SELECT DISTINCT group_id FROM roster_memberships WHERE pupil = ANY (ARRAY(SELECT pupil FROM together))
+    )
+    SELECT term, array_agg(pupil) AS pupils, ARRAY(
+        SELECT group_id FROM joined CROSS JOIN LATERAL (
+            SELECT FROM roster_documents WHERE key = 'groups/' || group_id
+            AND (facts ->> 'school_year')::integer = $2 OFFSET 0
+        ) of_year
+    ) AS groups
+    FROM together GROUP BY term
+"""
+
+
+async def classmates(connection: Connection, pupil: UUID, school_year: int) -> Classmates:
+    """Who was in the pupil's class of a school year together with them on a day of a term; who has left is not named."""
+    rows = await connection.fetch(_CLASSMATES, pupil, school_year)
+    groups = frozenset(rows[0]["groups"]) if rows else frozenset[UUID]()
+    return Classmates({row["term"]: frozenset(row["pupils"]) for row in rows}, groups)
 
 
 async def schools(connection: Connection) -> dict[str, SchoolFacts]:

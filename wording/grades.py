@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from contracts.feed import Text
 from contracts.grades import AssessmentRef, GradeCode, Mark
@@ -41,31 +42,33 @@ def mark(given: Mark, out_of: Decimal, language: str) -> str:
 
 def grade_title(assessment: AssessmentRef, given: Mark) -> Text:
     """The title of a grade's item: what and in which subject."""
-    subject = assessment.subject.label
-    return Text(
-        fr=f"{subject}{_NARROW}: {mark(given, assessment.out_of, 'fr')}",
-        en=f"{subject}: {mark(given, assessment.out_of, 'en')}",
-    )
+    return _title(assessment.subject.label, given.score, given.code, assessment.out_of)
+
+
+# Remembered, as are the headings below: a class gets few marks, and all its pupils' items say the same of the assessment.
+@lru_cache(maxsize=10_000)
+def _title(subject: str, score: Decimal | None, code: GradeCode | None, out_of: Decimal) -> Text:
+    given = Mark(score=score, code=code)
+    return Text(fr=f"{subject}{_NARROW}: {mark(given, out_of, 'fr')}", en=f"{subject}: {mark(given, out_of, 'en')}")
 
 
 def grade_summary(assessment: AssessmentRef, given: Mark, replaced: Mark | None) -> Text:
     """The second line: the assessment, its coefficient, what the mark was before, what the teacher says."""
-    return Text(fr=_summary(assessment, given, replaced, "fr"), en=_summary(assessment, given, replaced, "en"))
-
-
-def _summary(assessment: AssessmentRef, given: Mark, replaced: Mark | None, language: str) -> str:
-    french = language == "fr"
-    parts = [assessment.title]
-    if assessment.coefficient != 1:
-        parts.append(f"{'coefficient' if french else 'weight'} {number(assessment.coefficient, language)}")
-    if assessment.bonus:
-        parts.append("bonus")
-    if assessment.optional:
-        parts.append("facultatif" if french else "optional")
+    of = assessment
+    french, english = _headings(of.title, of.coefficient, bonus=of.bonus, optional=of.optional)
     if replaced is not None and replaced != given:
-        before = mark(replaced, assessment.out_of, language)
-        parts.append(f"corrigé, avant{_NARROW}: {before}" if french else f"corrected, was {before}")
-    line = " · ".join(parts)
+        french += f" · corrigé, avant{_NARROW}: {mark(replaced, of.out_of, 'fr')}"
+        english += f" · corrected, was {mark(replaced, of.out_of, 'en')}"
     if given.comment:
-        line += f"\n«{_NARROW}{given.comment}{_NARROW}»" if french else f"\n“{given.comment}”"
-    return line
+        french += f"\n«{_NARROW}{given.comment}{_NARROW}»"
+        english += f"\n“{given.comment}”"
+    return Text(fr=french, en=english)
+
+
+@lru_cache(maxsize=10_000)
+def _headings(title: str, coefficient: Decimal, *, bonus: bool, optional: bool) -> tuple[str, str]:
+    """What the summaries of an assessment's grades begin with, in French and in English."""
+    weighs = coefficient != 1
+    french = [f"coefficient {number(coefficient, 'fr')}"] * weighs + ["bonus"] * bonus + ["facultatif"] * optional
+    english = [f"weight {number(coefficient, 'en')}"] * weighs + ["bonus"] * bonus + ["optional"] * optional
+    return " · ".join([title, *french]), " · ".join([title, *english])

@@ -15,7 +15,7 @@ import asyncpg
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from chassis.relay import producer
+from chassis.sending import producer
 
 GRADES, FEED = "bench.floor.grades", "bench.floor.feed"
 SCHEMA = """

@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from bench.backlog import records
 from chassis.outbox import decode_headers
-from chassis.relay import partition, producer
+from chassis.sending import partition, producer
 
 _SENT_AT_ONCE = 500
 _KEPT_AT_ONCE = 1000

@@ -15,8 +15,8 @@ from contracts.directory import PersonChanged
 from services.directory.documents import Document, event_of, key_of, mentions_of, parse, tombstone
 
 _WRITER_LOCK = 0x6469726563746F72
-_AT_ONCE = 5000
-"""Keys that a cursor brings at a time."""
+_AT_ONCE = 20_000
+"""Keys that are looked up at a time: each look walks all that points at the schools."""
 
 # The event is the document: its JSON is sent once, for the outbox and for the row.
 _SAVE = f"""
@@ -47,7 +47,7 @@ _RESTATE = """
     FROM unnest($1::text[], $2::text[], $3::text[]) AS given (key, source, stated)
     WHERE entities.key = given.key
 """
-_OF_SOURCE = "SELECT key FROM entities WHERE source = $1 AND mentions && $2::text[] ORDER BY key"
+_OF_SOURCE = "SELECT key FROM entities WHERE source = $1 AND mentions && $2::text[] AND key > $3 ORDER BY key LIMIT $4"
 
 _SAVE_SOURCE = """
     INSERT INTO sources (source, revision, digest, authority, newest, report) VALUES ($1, 1, $2, $3, $4, $5)
@@ -154,9 +154,12 @@ async def restate(connection: Connection, entities: Sequence[Entity]) -> None:
 
 
 async def keys_of_source(connection: Connection, source: str, schools: Sequence[str]) -> AsyncIterator[str]:
-    """Record keys of what a source brought and that points at one of these schools, in order, as of this moment."""
-    async for row in connection.cursor(_OF_SOURCE, source, list(schools), prefetch=_AT_ONCE):
-        yield row["key"]
+    """Record keys of what a source brought and that points at one of these schools, in order."""
+    after = ""
+    while rows := await connection.fetch(_OF_SOURCE, source, schools, after, _AT_ONCE):
+        after = rows[-1]["key"]
+        for row in rows:
+            yield row["key"]
 
 
 async def source_head(connection: Connection, source: str) -> Record | None:

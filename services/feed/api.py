@@ -38,7 +38,7 @@ class Feed:
     rebuild: Rebuild
 
 
-def _feed(request: Request) -> Feed:
+async def _feed(request: Request) -> Feed:
     feed: Feed = request.app.state.feed
     return feed
 

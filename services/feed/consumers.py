@@ -30,7 +30,7 @@ def history(generation: int) -> str:
 def project(broker: KafkaBroker, forwarder: Forwarder, generation: int) -> None:
     """Have the broker turn domain events into a generation's."""
 
-    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation))
+    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation), max_records=1000)
     async def on_fact(message: KafkaMessage) -> None:
         await forwarder.receive(message)
 

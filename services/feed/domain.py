@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import lru_cache
+
 from contracts.envelope import Envelope, Event
 from contracts.feed import Category, Coded, ItemPut, ItemRemoved, Score, item_id, pupil_scope
-from contracts.grades import AssessmentRef, GradeCorrected, GradePublished, GradeWithdrawn, Mark
+from contracts.grades import GradeCode, GradeCorrected, GradePublished, GradeWithdrawn, Mark
 from wording import grades as wording
 
 CONSUMED: dict[str, type[GradePublished] | type[GradeCorrected] | type[GradeWithdrawn]] = {
@@ -37,9 +40,10 @@ def item_of(envelope: Envelope, value: bytes) -> Event | None:
 
 
 def _put(fact: GradePublished | GradeCorrected, mark: Mark, correction: GradeCorrected | None) -> ItemPut:
+    scope = pupil_scope(fact.pupil)
     return ItemPut(
         id=item_id(fact.grade, fact.audience),
-        scope=pupil_scope(fact.pupil),
+        scope=scope,
         audience=fact.audience,
         uai=fact.uai,
         school_year=fact.assessment.school_year,
@@ -49,14 +53,15 @@ def _put(fact: GradePublished | GradeCorrected, mark: Mark, correction: GradeCor
         published_at=correction.first_published_at if correction else fact.at,
         updated_at=fact.at,
         corrected=correction is not None,
-        href=f"/v1/pupils/{fact.pupil}/grades",
-        figure=_figure(fact.assessment, mark),
+        href=f"/v1/{scope}/grades",
+        figure=_figure(fact.assessment.subject.label, mark.score, mark.code, fact.assessment.out_of),
     )
 
 
-def _figure(assessment: AssessmentRef, mark: Mark) -> Score | Coded:
-    label = assessment.subject.label
-    if mark.code is not None:
-        return Coded(label=label, code=mark.code.value)
-    assert mark.score is not None
-    return Score(label=label, value=wording.digits(mark.score), out_of=wording.digits(assessment.out_of))
+@lru_cache(maxsize=10_000)
+def _figure(label: str, score: Decimal | None, code: GradeCode | None, out_of: Decimal) -> Score | Coded:
+    """Remembered: a class gets few marks."""
+    if code is not None:
+        return Coded(label=label, code=code.value)
+    assert score is not None
+    return Score(label=label, value=wording.digits(score), out_of=wording.digits(out_of))

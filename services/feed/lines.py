@@ -18,6 +18,8 @@ from services.feed.store import Generation
 
 _POLL_SECONDS = 1.0
 _REMOVED_AT_ONCE = 2_000
+_HISTORY_SECONDS = 0.025
+"""How long the history lets the streams go first: who reads a page has its cursor, and streams on from there."""
 _log = logging.getLogger(__name__)
 
 
@@ -34,7 +36,7 @@ class Line:
             consumer=consumers.projector(generation),
             turn=usecases.turner(generation),
         )
-        self._inbox = Inbox(database, service="feed", consumer=consumers.history(generation))
+        self._inbox = Inbox(database, service="feed", consumer=consumers.history(generation), pause=_HISTORY_SECONDS)
         broker = consumer.broker(settings.kafka)
         consumers.project(broker, self._forwarder, generation)
         consumers.keep(broker, self._inbox, generation)

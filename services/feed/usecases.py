@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
+from pydantic import AwareDatetime, BaseModel
+
 from chassis.audit import Refused
 from chassis.consumer import Received
 from chassis.cursor import BadCursor, Cursors
@@ -17,8 +19,8 @@ from chassis.identity import Caller
 from chassis.outbox import Outgoing, dump
 from chassis.problems import FieldError, Problem
 from contracts import feed
-from contracts.directory import person_key
-from contracts.envelope import Envelope
+from contracts.directory import Uai, person_key
+from contracts.envelope import Audience, Envelope
 from roster import store as roster
 from roster.oversight import school_of_pupil
 from services.feed import domain, store
@@ -80,22 +82,31 @@ async def keep(connection: Connection, events: Sequence[Received], generation: i
         await store.count(connection, generation, more)
 
 
-_KINDS: dict[str, type[feed.ItemPut] | type[feed.ItemRemoved]] = {
-    kind.TYPE: kind for kind in (feed.ItemPut, feed.ItemRemoved)
-}
+_KINDS = (feed.ItemPut.TYPE, feed.ItemRemoved.TYPE)
+
+
+class _Columns(BaseModel):
+    """What the history reads of an item, whose bytes the projector made of the whole contract."""
+
+    id: UUID
+    scope: feed.Scope
+    audience: Audience
+    uai: Uai
+    category: feed.Category
+    published_at: AwareDatetime | None = None
+    updated_at: AwareDatetime
 
 
 def _item(event: Received, value: bytes) -> Item:
-    read = _KINDS[event.envelope.type].model_validate_json(value, extra="ignore")
-    put = isinstance(read, feed.ItemPut)
+    read = _Columns.model_validate_json(value)
     return Item(
         id=read.id,
         scope=f"{read.audience}:{read.scope}",
         uai=read.uai,
         category=read.category,
-        published_at=read.published_at if isinstance(read, feed.ItemPut) else read.updated_at,
+        published_at=read.published_at or read.updated_at,
         position=event.record.offset,
-        removed=not put,
+        removed=event.envelope.type == feed.ItemRemoved.TYPE,
         body=value,
     )
 

@@ -37,7 +37,7 @@ from services.gateway.openid.api import router as sign_in_routes
 from services.gateway.openid.http import ProviderHttp
 from services.gateway.openid.provider import Provider
 from services.gateway.passwords import Passwords
-from services.gateway.proxy import Proxy
+from services.gateway.proxy import Proxy, ToServices
 from services.gateway.seals import Seals
 from services.gateway.settings import GatewaySettings
 from services.gateway.stream.catchup import CatchUp
@@ -91,7 +91,7 @@ class Topics:
 async def serve(process: Process, settings: GatewaySettings, database: Database, topics: Topics) -> None:
     """Start all that rests on an open database whose roster somebody keeps."""
     upstream = _upstream(settings)
-    await process.part(upstream.open(), upstream.close)
+    await process.part(asyncio.sleep(0), upstream.close)
     authenticator = Authenticator(database)
     requests = RequestLimits(rates(settings), authenticator)
     door = await _stream(process, settings, topics, database, authenticator, upstream, requests)
@@ -153,7 +153,9 @@ def front_app(
         providers={one.name: Provider(one, http, public_url) for one in settings.sign_in_providers},
         public_url=public_url,
     )
-    app.router.default = Proxy(upstream, authenticator)
+    proxy = Proxy(upstream, authenticator)
+    app.router.routes.insert(0, ToServices(proxy))
+    app.router.default = proxy
     return SafeHeaders(app)
 
 

@@ -40,7 +40,7 @@ class Front:
     public_url: str
 
 
-def _front(request: Request) -> Front:
+async def _front(request: Request) -> Front:
     front: Front = request.app.state.front
     return front
 
@@ -69,7 +69,7 @@ async def _signed_in(request: Request, front: FrontDep) -> Principal:
 SignedIn = Annotated[Principal, Depends(_signed_in)]
 
 
-def _operator(principal: SignedIn) -> Principal:
+async def _operator(principal: SignedIn) -> Principal:
     if not principal.account.operator:
         raise Problem(403, "forbidden", "Not allowed")
     return principal

@@ -6,9 +6,8 @@ import json
 from urllib.parse import urlencode
 from uuid import UUID
 
-from aiohttp import ClientError
-
 from chassis.problems import Problem
+from services.gateway.inward import InwardError
 from services.gateway.stream.catchup import HistoryRefused, HistoryUnavailable, Page
 from services.gateway.upstream import Upstream
 
@@ -32,7 +31,7 @@ class FeedHistory:
                 if response.status != 200:
                     raise HistoryUnavailable(f"status {response.status}")
                 found = json.loads(await response.read())
-        except (Problem, ClientError, TimeoutError, ValueError) as error:
+        except (Problem, InwardError, TimeoutError, ValueError) as error:
             raise HistoryUnavailable(type(error).__name__) from error
         try:
             return Page(found["items"], found["cursor"], found["more"])

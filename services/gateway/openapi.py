@@ -9,9 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import ClientError
-
 from chassis.problems import MEDIA_TYPE, Problem
+from services.gateway.inward import InwardError
 from services.gateway.routing import PREFIX, api_services, service_of
 from services.gateway.upstream import Upstream
 
@@ -50,7 +49,7 @@ class OpenApi:
             ):
                 if response.status == 200:
                     self._parts[service] = json.loads(await response.read())
-        except (Problem, ClientError, TimeoutError, ValueError) as error:
+        except (Problem, InwardError, TimeoutError, ValueError) as error:
             _log.warning("no description of a service", extra={"service": service, "cause": type(error).__name__})
 
 

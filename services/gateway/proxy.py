@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aiohttp import ClientError, ClientResponse
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from chassis.identity import unauthenticated
@@ -20,8 +20,9 @@ from services.gateway.domain import (
     cookies,
     same_site,
 )
-from services.gateway.routing import PORTAL, service_of
-from services.gateway.upstream import Headers, Upstream
+from services.gateway.inward import Connection, Headers, InwardError
+from services.gateway.routing import PORTAL, api_services, service_of
+from services.gateway.upstream import Upstream
 
 _HOP_BY_HOP = frozenset(
     (
@@ -36,14 +37,32 @@ _OURS = frozenset(
         *("traceparent", "tracestate"),
     )
 )
+_NOT_INWARD = _HOP_BY_HOP | _OURS
 _PAGES = (COOKIE, DEVICE_COOKIE, IDENTITY_COOKIE, "__Host-preau_lang")
 """The cookies that pages get: the session, what goes back to us with a sign-in, and the language the visitor chose."""
-_NOT_BACK = frozenset(("x-request-id", "server", "date"))
+_NOT_BACK = frozenset((*(name.encode() for name in _HOP_BY_HOP), b"x-request-id", b"server", b"date"))
 
 
 def foreign_site() -> Problem:
     """The answer to a write that rests on a cookie and does not come from our own pages."""
     return Problem(403, "foreign-site", "This request comes from another site")
+
+
+class ToServices(BaseRoute):
+    """The route of every path that a service answers, first of all: the gateway's own need not be tried before."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+        self._services = api_services()
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a service answers."""
+        mine = scope["type"] == "http" and service_of(scope["path"], scope["query_string"]) in self._services
+        return (Match.FULL if mine else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have the service answer."""
+        await self._proxy(scope, receive, send)
 
 
 class Proxy:
@@ -95,12 +114,9 @@ def check_site(principal: Principal, method: str, headers: dict[bytes, bytes]) -
 
 def passed_on(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The headers of a request that go inward: not those of the connection, nor those the gateway speaks for."""
-    return _without([(n.decode("latin-1"), v.decode("latin-1")) for n, v in headers], _HOP_BY_HOP | _OURS)
-
-
-def _without(headers: Headers, dropped: frozenset[str]) -> Headers:
-    named = {name.strip().lower() for key, value in headers if key.lower() == "connection" for name in value.split(",")}
-    return [(n, v) for n, v in headers if n.lower() not in dropped and n.lower() not in named]
+    found = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
+    named = {one.strip().lower() for name, value in found if name == "connection" for one in value.split(",")}
+    return [(name, value) for name, value in found if name not in _NOT_INWARD and name not in named]
 
 
 def _forwarded(scope: Scope, headers: dict[bytes, bytes]) -> Headers:
@@ -124,16 +140,18 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(parts) or None
 
 
-async def _send_back(response: ClientResponse, send: Send, *, head: bool) -> None:
-    answered = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in response.raw_headers]
-    kept = _without(answered, _HOP_BY_HOP | _NOT_BACK)
-    headers = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in kept]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if not head:
+async def _send_back(answer: Connection, send: Send, *, head: bool) -> None:
+    named = {one.strip() for n, v in answer.headers if n.lower() == b"connection" for one in v.lower().split(b",")}
+    lowered = [(name.lower(), value) for name, value in answer.headers]
+    headers = [(name, value) for name, value in lowered if name not in _NOT_BACK and name not in named]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    part, more = b"", not head
+    while more:
         try:
-            async for chunk in response.content.iter_any():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except (ClientError, TimeoutError) as error:
+            part, more = await answer.part()
+        except InwardError as error:
             # The status is out already; an answer cut short is the only way left to say so.
             raise ConnectionError("the service broke off") from error
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        if more:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b"" if head else part, "more_body": False})

@@ -1,27 +1,23 @@
-"""Calls inward: one keep-alive pool, a bound on what is in flight to each service, tokens that say on whose behalf."""
+"""Calls inward: kept connections, a bound on what is in flight to each service, tokens that say on whose behalf."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import aiohttp
 from opentelemetry import trace
-from yarl import URL
 
 from chassis.identity import LIFETIME, TokenSigner
 from chassis.problems import Problem, busy
 from chassis.telemetry import request_id
+from services.gateway.inward import BrokenOff, Connection, Headers, InwardError, Place, Unreachable
 
 _KEPT_SECONDS = LIFETIME - 15
 _KNOWN = 50_000
 _WAIT_SECONDS = 1.0
-_CONNECT_SECONDS = 2.0
-_IDLE_SECONDS = 15.0
-Headers = Sequence[tuple[str, str]]
 
 
 class InwardTokens:
@@ -62,6 +58,10 @@ class _Gate:
             self._room.release()
 
     async def _enter(self) -> None:
+        if not self._room.locked():
+            # Passed without a wait, and so without the task that a wait with a deadline takes.
+            await self._room.acquire()
+            return
         if self._waiting >= self._most:
             raise busy("Too many requests wait for this service.")
         self._waiting += 1
@@ -77,29 +77,15 @@ class Upstream:
     """The services, and how they are called."""
 
     def __init__(self, services: Mapping[str, str], tokens: InwardTokens, most: int, seconds: float) -> None:
-        self._bases = {name: base.rstrip("/") for name, base in services.items()}
+        self._places = {name: Place(base) for name, base in services.items()}
         self._tokens = tokens
-        self._most = most
         self._seconds = seconds
         self._gates = {name: _Gate(most) for name in services}
-        self._session: aiohttp.ClientSession | None = None
-
-    async def open(self) -> None:
-        """Make the pool."""
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=self._most, keepalive_timeout=_IDLE_SECONDS)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            # What a client did not say is not said on its behalf.
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        )
 
     async def close(self) -> None:
-        """Close the pool."""
-        if self._session is not None:
-            await self._session.close()
+        """Close the connections that are kept."""
+        for place in self._places.values():
+            place.close()
 
     def authorization(self, subject: str, service: str) -> tuple[str, str]:
         """The header that says on whose behalf a service is called."""
@@ -108,36 +94,33 @@ class Upstream:
     @asynccontextmanager
     async def request(
         self, service: str, method: str, target: str, headers: Headers, body: bytes | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[Connection]:
         """Send a request and have its answer, whose body is not read yet.
 
         `target` is path and query as they go on the wire. Raises 502, 503 and 504 `Problem`s.
         """
-        base, session = self._bases.get(service), self._session
-        if base is None or session is None:
+        place = self._places.get(service)
+        if place is None:
             raise busy("This service is not there.", 5)
         async with self._gates[service].passed():
-            url = URL(base + target, encoded=True)
-            response = await self._answer(session, method, url, [*headers, *_context()], body)
+            answer = await self._answer(place, method, target, [*headers, *_context()], body)
             try:
-                yield response
+                yield answer
             finally:
-                response.release() if response.content.at_eof() else response.close()
+                place.give_back(answer)
 
-    async def _answer(
-        self, session: aiohttp.ClientSession, method: str, url: URL, headers: Headers, body: bytes | None
-    ) -> aiohttp.ClientResponse:
+    async def _answer(self, place: Place, method: str, target: str, headers: Headers, body: bytes | None) -> Connection:
         try:
             async with asyncio.timeout(self._seconds):
-                return await session.request(method, url, headers=headers, data=body, allow_redirects=False)
-        except aiohttp.ClientConnectionError as error:
-            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-                raise busy("The service cannot be reached.") from error
+                return await place.ask(method, target, headers, body)
+        except Unreachable as error:
+            raise busy("The service cannot be reached.") from error
+        except BrokenOff as error:
             # It may have done the work: whether to send it again is for the client to say, with its Idempotency-Key.
             raise Problem(502, "broken-off", "The service broke off") from error
         except TimeoutError as error:
             raise Problem(504, "too-slow", "The service took too long", headers={"Retry-After": "1"}) from error
-        except aiohttp.ClientError as error:
+        except InwardError as error:
             raise Problem(502, "bad-answer", "The service answered what cannot be read") from error
 
 

@@ -99,7 +99,7 @@ async def put_marks(request: Request, id: UUID, body: MarksIn, by: By, writes: W
     async def work(connection: Connection) -> Answer:
         return _answer(200, await usecases.put_marks(connection, by, id, pupils, marks, body.reason))
 
-    return await writes.run(request, by, work)
+    return await writes.run(request, by, work, locks=usecases.marks_locks(id, pupils))
 
 
 @router.delete("/assessments/{id}/marks/{pupil}", operation_id="withdrawMark")
@@ -161,11 +161,13 @@ async def list_grades(
 async def read_averages(id: UUID, by: By, database: Db, school_year: Year = None) -> dict[str, Any]:
     """A pupil's averages of a school year (without one, the latest), made of what the reader sees at this moment.
 
-    `evolution` says what each came to after the marks of each day, by the day on which they were held.
+    `class` has the class's lowest, mean and highest average, beside each subject's and beside the general one: from five
+    averages on that the reader might see, null below. `evolution` says what each came to after the marks of each day, by
+    the day on which they were held. `school_years` are those in which the reader sees marks of the pupil, latest first.
     """
     async with database.transaction() as connection:
-        audience, terms = await usecases.averages(connection, by, id, school_year)
-    return {"audience": audience, "terms": averages_out(terms)}
+        found = await usecases.averages(connection, by, id, school_year)
+    return {"audience": found.audience, "school_years": found.school_years, "terms": averages_out(found.terms)}
 
 
 @router.get("/schools/{uai}/audit", operation_id="readGradesAudit")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -33,6 +33,9 @@ class Assessed:
     optional: bool
     bonus: bool
     marks: Mapping[UUID, Mark]
+    of_pupil: bool = True
+    """Whether it is of a group and subject in which the reader sees marks of the pupil; what is not counts in the general
+    averages of classmates alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """The lowest, mean and highest average of a class in a subject."""
+    """The lowest, mean and highest average of a class, in a subject or over subjects."""
 
     minimum: Decimal
     mean: Decimal
@@ -79,40 +82,73 @@ class SubjectAverage:
 
 @dataclass(frozen=True, slots=True)
 class TermAverages:
-    """A pupil's averages of a term: over all subjects with its evolution, and of each subject by its code."""
+    """A pupil's averages of a term: over all subjects with the class's figures, and of each subject by its code."""
 
     term: UUID
     general: Decimal | None
+    figures: ClassFigures | None
     evolution: Sequence[Reached]
     subjects: Sequence[SubjectAverage]
 
 
-def by_term(pupil: UUID, assessed: Iterable[Assessed]) -> list[TermAverages]:
+def by_term(
+    pupil: UUID, assessed: Iterable[Assessed], classmates: Mapping[UUID, Collection[UUID]]
+) -> list[TermAverages]:
     """A pupil's averages, term by term in the order in which the assessments name them.
 
-    The class of a subject is whoever has marks in its assessments: they are to be of the pupil's own groups.
+    The class of a subject is whoever has marks in its assessments that are of the pupil's own groups. The class of the
+    general average is who `classmates` names for the term: of each of them all marks count, whatever the group.
     """
     terms: dict[UUID, dict[str, list[Assessed]]] = {}
     for one in assessed:
         terms.setdefault(one.term, {}).setdefault(one.subject_code, []).append(one)
-    return [_term(pupil, term, subjects) for term, subjects in terms.items()]
+    found = (_term(pupil, term, subjects, classmates.get(term, ())) for term, subjects in terms.items())
+    return [term for term in found if term.subjects]
 
 
-def _term(pupil: UUID, term: UUID, subjects: Mapping[str, Sequence[Assessed]]) -> TermAverages:
+def _term(
+    pupil: UUID, term: UUID, subjects: Mapping[str, Sequence[Assessed]], classmates: Collection[UUID]
+) -> TermAverages:
     exact: list[Fraction] = []
     found: list[SubjectAverage] = []
     courses: list[list[tuple[date, Fraction]]] = []
-    for code, assessed in sorted(subjects.items()):
+    of_class: list[Mapping[UUID, Fraction]] = []
+    for code, everywhere in sorted(subjects.items()):
+        assessed = [one for one in everywhere if one.of_pupil]
         averages = _class(assessed)
+        of_class.append(averages if len(assessed) == len(everywhere) else _class(everywhere))
+        if not assessed:
+            continue
         own = averages.get(pupil)
         if own is not None:
             exact.append(own)
-        grades = sum(pupil in one.marks for one in assessed)
-        average = None if own is None else rounded(own)
         courses.append(list(_course(pupil, assessed)))
-        figures = class_figures(averages.values())
-        found.append(SubjectAverage(code, assessed[-1].subject_label, average, figures, grades, _shown(courses[-1])))
-    return TermAverages(term, rounded(mean(exact)) if exact else None, _shown(_general(courses)), found)
+        found.append(_subject(pupil, code, assessed, averages, courses[-1]))
+    general = rounded(mean(exact)) if exact else None
+    figures = class_figures(_generals(classmates, of_class))
+    return TermAverages(term, general, figures, _shown(_general(courses)), found)
+
+
+def _subject(
+    pupil: UUID,
+    code: str,
+    assessed: Sequence[Assessed],
+    averages: Mapping[UUID, Fraction],
+    course: Iterable[tuple[date, Fraction]],
+) -> SubjectAverage:
+    own = averages.get(pupil)
+    average = None if own is None else rounded(own)
+    grades = sum(pupil in one.marks for one in assessed)
+    figures = class_figures(averages.values())
+    return SubjectAverage(code, assessed[-1].subject_label, average, figures, grades, _shown(course))
+
+
+def _generals(pupils: Collection[UUID], subjects: Sequence[Mapping[UUID, Fraction]]) -> Iterator[Fraction]:
+    """The general average of each of these pupils who has one."""
+    for pupil in pupils:
+        averages = [subject[pupil] for subject in subjects if pupil in subject]
+        if averages:
+            yield mean(averages)
 
 
 def _shown(course: Iterable[tuple[date, Fraction]]) -> list[Reached]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
-from chassis.outbox import Outgoing, outgoing
+from chassis.outbox import Outgoing, Stamp, outgoing
 from contracts import grades
 from contracts.directory import Subject
 from contracts.envelope import Audience
@@ -15,9 +16,20 @@ from services.grades.domain import Change, Disclosure, Mark, Told, grade_id
 from services.grades.store import Assessment, Standing
 
 
-def event_of(assessment: Assessment, change: Change, directory_position: int) -> Outgoing:
-    """The event, ready for the outbox: keyed by the pupil, for one audience."""
-    return _ready(_event(assessment, change, assessment.now), assessment.uai, directory_position)
+def events_of(assessment: Assessment, changes: Sequence[Change], directory_position: int) -> list[Outgoing]:
+    """The event of each change, ready for the outbox: keyed by the pupil, for one audience.
+
+    What the events have in common is made once: the reference, and a pupil's grade and mark for all audiences.
+    """
+    reference, stamp = _reference(assessment), Stamp.now()
+    ids = {pupil: grade_id(assessment.id, pupil) for pupil in {change.pupil for change in changes}}
+    marks = {pupil: _mark(mark) for pupil, mark in {change.pupil: change.mark for change in changes}.items()}
+    made = []
+    for change in changes:
+        pupil = change.pupil
+        fact = _event(reference, assessment.uai, change, assessment.now, ids[pupil], marks[pupil])
+        made.append(_ready(fact, assessment.uai, directory_position, stamp))
+    return made
 
 
 def event_again(standing: Standing, directory_position: int) -> Outgoing:
@@ -30,16 +42,17 @@ def event_again(standing: Standing, directory_position: int) -> Outgoing:
     )
     kind, before = (Told.CORRECTED, old) if corrected else (Told.PUBLISHED, None)
     change = Change(kind, standing.pupil, standing.audience, before, told.mark)
-    event = _ready(
-        _event(standing.assessment, change, standing.updated_at), standing.assessment.uai, directory_position
-    )
+    uai = standing.assessment.uai
+    grade, mark = grade_id(standing.assessment.id, standing.pupil), _mark(told.mark)
+    fact = _event(_reference(standing.assessment), uai, change, standing.updated_at, grade, mark)
+    event = _ready(fact, uai, directory_position, Stamp.now())
     return replace(event, envelope=replace(event.envelope, id=str(told.event), time=standing.updated_at))
 
 
 _Fact: TypeAlias = grades.GradePublished | grades.GradeCorrected | grades.GradeWithdrawn
 
 
-def _ready(fact: _Fact, uai: str, directory_position: int) -> Outgoing:
+def _ready(fact: _Fact, uai: str, directory_position: int, stamp: Stamp) -> Outgoing:
     return outgoing(
         grades.TOPIC,
         fact,
@@ -48,17 +61,18 @@ def _ready(fact: _Fact, uai: str, directory_position: int) -> Outgoing:
         uai=uai,
         audience=fact.audience,
         directory_position=directory_position,
+        stamp=stamp,
     )
 
 
-def _event(assessment: Assessment, change: Change, at: datetime) -> _Fact:
-    grade, pupil = grade_id(assessment.id, change.pupil), change.pupil
-    audience, reference = Audience(change.audience), _reference(assessment)
-    uai = assessment.uai
+def _event(
+    reference: grades.AssessmentRef, uai: str, change: Change, at: datetime, grade: UUID, mark: grades.Mark | None
+) -> _Fact:
+    pupil, audience = change.pupil, Audience(change.audience)
     if change.told is Told.PUBLISHED:
-        assert change.mark is not None
+        assert mark is not None
         return grades.GradePublished(
-            grade=grade, pupil=pupil, uai=uai, audience=audience, assessment=reference, at=at, mark=_mark(change.mark)
+            grade=grade, pupil=pupil, uai=uai, audience=audience, assessment=reference, at=at, mark=mark
         )
     before = change.old
     assert before is not None
@@ -66,7 +80,9 @@ def _event(assessment: Assessment, change: Change, at: datetime) -> _Fact:
         return grades.GradeWithdrawn(
             grade=grade, pupil=pupil, uai=uai, audience=audience, assessment=reference, at=at, withdraws=before.event
         )
-    assert change.mark is not None
+    old = _mark(before.mark)
+    assert old is not None
+    assert mark is not None
     return grades.GradeCorrected(
         grade=grade,
         pupil=pupil,
@@ -74,14 +90,16 @@ def _event(assessment: Assessment, change: Change, at: datetime) -> _Fact:
         audience=audience,
         assessment=reference,
         at=at,
-        old=_mark(before.mark),
-        new=_mark(change.mark),
+        old=old,
+        new=mark,
         supersedes=before.event,
         first_published_at=before.first_published_at,
     )
 
 
-def _mark(mark: Mark) -> grades.Mark:
+def _mark(mark: Mark | None) -> grades.Mark | None:
+    if mark is None:
+        return None
     code = None if mark.code is None else grades.GradeCode(mark.code)
     return grades.Mark(score=mark.score, code=code, comment=mark.comment)
 

@@ -187,6 +187,7 @@ def averages_out(terms: Sequence[TermAverages]) -> list[dict[str, Any]]:
         {
             "term": str(term.term),
             "general": _text(term.general),
+            "class": _figures_out(term.figures),
             "evolution": _evolution_out(term.evolution),
             "subjects": [
                 {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,10 @@ from uuid import UUID
 
 from asyncpg import Record
 
+from chassis.audit import RECORD_CTE, Entry, values
 from chassis.database import Connection
+from chassis.outbox import APPEND_CTE, Outgoing, columns
+from roster.store import AROUND, Around, around_of
 from services.grades.averages import Assessed
 from services.grades.domain import Change, Disclosure, Mark, Told, Visibility
 
@@ -60,36 +63,21 @@ _BY_GROUP = f"""
 """  # noqa: S608 - made of constants
 
 
+_STORED = tuple(one.name for one in fields(Assessment) if one.name not in ("group", "visibility"))
+
+
 def _assessment(row: Record) -> Assessment:
-    return _assessment_of(dict(row))
-
-
-def _assessment_of(row: Mapping[str, Any]) -> Assessment:
     due = {audience for audience in AUDIENCES if row[f"due_for_{audience}"]}
     visibility = Visibility(
         row["published_at"] is not None, row["withdrawn_at"] is not None, frozenset(due), row["version"]
     )
-    values = {name: value for name, value in row.items() if not name.startswith("due_for_")}
-    return Assessment(group=values.pop("group_id"), visibility=visibility, **values)
+    values = {name: row[name] for name in _STORED}
+    return Assessment(group=row["group_id"], visibility=visibility, **values)
 
 
 async def assessment(connection: Connection, id: UUID, *, lock: bool = False) -> Assessment | None:
     """One assessment; with `lock`, its writers wait for one another until the transaction ends."""
     row = await connection.fetchrow(_BY_ID + (" FOR UPDATE" if lock else ""), id)
-    return _assessment(row) if row else None
-
-
-_LOCKED = f"""
-    WITH found AS MATERIALIZED (SELECT {_COLUMNS} FROM assessments WHERE id = $1 FOR UPDATE), locked AS MATERIALIZED (
-        SELECT count(pg_advisory_xact_lock(number)) FROM found, unnest($2::bigint[]) AS number
-    )
-    SELECT found.* FROM found, locked
-"""  # noqa: S608 - made of constants
-
-
-async def locked(connection: Connection, id: UUID, numbers: Sequence[int]) -> Assessment | None:
-    """One assessment, whose writers wait for one another, and then the locks of record keys, in one round trip."""
-    row = await connection.fetchrow(_LOCKED, id, numbers)
     return _assessment(row) if row else None
 
 
@@ -145,31 +133,64 @@ async def marks(connection: Connection, assessment: UUID) -> dict[UUID, Mark]:
     return {row["pupil"]: _mark(row) for row in rows}
 
 
-_MARKED_AND_DISCLOSED = """
-    SELECT wanted.pupil, m.score, m.code, m.comment, d.audience, d.score AS told_score, d.code AS told_code,
-           d.comment AS told_comment, d.assessment_version, d.event, d.first_published_at
-    FROM unnest($2::uuid[]) AS wanted (pupil)
-    LEFT JOIN marks m ON m.assessment = $1 AND m.pupil = wanted.pupil
-    LEFT JOIN disclosures d ON d.assessment = $1 AND d.pupil = wanted.pupil
-"""
+def marks_locks(assessment: UUID, numbers: Sequence[int]) -> str:
+    """The statements, without arguments, that writers of marks begin with: an assessment's lock, then its pupils'.
+
+    They share the assessment and wait for whoever changes it; for one another only where they write of one pupil.
+    """
+    return (
+        f"SELECT FROM assessments WHERE id = '{assessment}' FOR SHARE;"  # noqa: S608 - an id and numbers
+        f" SELECT pg_advisory_xact_lock(number) FROM unnest('{{{','.join(map(str, numbers))}}}'::bigint[]) AS number"
+    )
 
 
-async def marked_and_disclosed(
-    connection: Connection, assessment: UUID, pupils: Sequence[UUID]
-) -> tuple[dict[UUID, Mark], dict[tuple[UUID, str], Disclosure]]:
-    """The marks of these pupils that stand, and what each audience was told of them."""
-    marked: dict[UUID, Mark] = {}
-    told: dict[tuple[UUID, str], Disclosure] = {}
-    for row in await connection.fetch(_MARKED_AND_DISCLOSED, assessment, pupils):
-        # A mark has a score or a code, so a pupil with neither has no mark.
-        if row["score"] is not None or row["code"] is not None:
-            marked[row["pupil"]] = _mark(row)
-        if row["audience"] is not None:
-            mark = Mark(row["told_score"], row["told_code"], row["told_comment"])
-            told[row["pupil"], row["audience"]] = Disclosure(
-                mark, row["assessment_version"], row["event"], row["first_published_at"]
-            )
-    return marked, told
+@dataclass(frozen=True, slots=True)
+class Book:
+    """An assessment as who writes marks must know it: what is around its group, and of the pupils named what stands."""
+
+    assessment: Assessment
+    around: Around | None
+    marks: dict[UUID, Mark]
+    disclosed: dict[tuple[UUID, str], Disclosure]
+
+
+_BOOK = f"""
+    SELECT {_COLUMNS}, around.*, standing.*, told.*
+    FROM assessments
+    LEFT JOIN LATERAL ({AROUND.format(group="assessments.group_id", person="$3::uuid", day="assessments.held_on")}) around ON true
+    CROSS JOIN LATERAL (
+        SELECT array_agg(ARRAY[score::text, code, comment]) AS marks, array_agg(pupil) AS marked FROM marks
+        WHERE assessment = $1 AND pupil = ANY($2::uuid[])
+    ) standing
+    CROSS JOIN LATERAL (
+        SELECT array_agg(pupil) AS told, array_agg(audience) AS audiences,
+               array_agg(ARRAY[score::text, code, comment]) AS told_marks, array_agg(assessment_version) AS versions,
+               array_agg(event) AS events, array_agg(first_published_at) AS first_published
+        FROM disclosures WHERE assessment = $1 AND pupil = ANY($2::uuid[])
+    ) told
+    WHERE id = $1
+"""  # noqa: S608 - made of constants
+
+
+async def book(connection: Connection, assessment: UUID, pupils: Sequence[UUID], reader: UUID | None) -> Book | None:
+    """An assessment with all that decides on these pupils' marks, in one round trip; None where there is none."""
+    row = await connection.fetchrow(_BOOK, assessment, pupils, reader)
+    if row is None:
+        return None
+    around = None if row["position"] is None else around_of(row)
+    marks = dict(zip(row["marked"] or (), map(_told_mark, row["marks"] or ()), strict=True))
+    told = zip(row["told"] or (), row["audiences"] or (), strict=True)
+    details = (row["told_marks"], row["versions"], row["events"], row["first_published"])
+    disclosures = (
+        Disclosure(_told_mark(mark), version, event, at)
+        for mark, version, event, at in zip(*(one or () for one in details), strict=True)
+    )
+    return Book(_assessment(row), around, marks, dict(zip(told, disclosures, strict=True)))
+
+
+def _told_mark(values: Sequence[str | None]) -> Mark:
+    score, code, comment = values
+    return Mark(None if score is None else Decimal(score), code, comment)
 
 
 def _mark(row: Record) -> Mark:
@@ -194,44 +215,115 @@ async def disclosed(
     }
 
 
-_PUT_MARKS = """
-    WITH new AS (
-        SELECT * FROM unnest($2::uuid[], $3::numeric[], $4::text[], $5::text[]) AS new (pupil, score, code, comment)
-    ), logged AS (
-        INSERT INTO mark_changes (assessment, pupil, changed_at, changed_by, old, new, reason)
-        SELECT $1, pupil, clock_timestamp(), $8, old::jsonb, new::jsonb, $9
-        FROM unnest($2::uuid[], $6::text[], $7::text[]) AS change (pupil, old, new)
-    )
-    INSERT INTO marks (assessment, pupil, score, code, comment)
-    SELECT $1, pupil, score, code, comment FROM new
-    ON CONFLICT (assessment, pupil) DO UPDATE
-        SET score = excluded.score, code = excluded.code, comment = excluded.comment, version = marks.version + 1
+_TOLD = """
+    INSERT INTO disclosures (assessment, pupil, audience, score, code, comment, assessment_version, event,
+        first_published_at, updated_at)
+"""
+_TOLD_AGAIN = """
+    ON CONFLICT (assessment, pupil, audience) DO UPDATE
+        SET score = excluded.score, code = excluded.code, comment = excluded.comment,
+            assessment_version = excluded.assessment_version, event = excluded.event, updated_at = excluded.updated_at,
+            old_score = disclosures.score, old_code = disclosures.code, old_comment = disclosures.comment,
+            supersedes = disclosures.event
+"""
+_DISCLOSE = f"""{_TOLD}
+    SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9
+    FROM unnest($2::uuid[], $3::text[], $4::numeric[], $5::text[], $6::text[], $7::uuid[])
+        AS told (pupil, audience, score, code, comment, event)
+{_TOLD_AGAIN}"""  # noqa: S608 - made of constants
+_FORGET = """
+    DELETE FROM disclosures USING unnest($2::uuid[], $3::text[]) AS told (pupil, audience)
+    WHERE assessment = $1 AND disclosures.pupil = told.pupil AND disclosures.audience = told.audience
 """
 
 
-async def put_marks(
-    connection: Connection,
-    assessment: UUID,
-    new: Mapping[UUID, Mark],
-    old: Mapping[UUID, Mark],
-    changed_by: str,
-    reason: str | None,
+async def disclose(
+    connection: Connection, assessment: Assessment, changes: Sequence[Change], events: Sequence[UUID]
 ) -> None:
-    """Store a class's marks and the history of each change, in one statement."""
-    pupils = list(new)
-    values = [new[pupil] for pupil in pupils]
+    """Remember what each audience is told now, and by which event."""
+    shown = [(c, c.mark, e) for c, e in zip(changes, events, strict=True) if c.mark is not None]
+    if shown:
+        await connection.execute(
+            _DISCLOSE,
+            assessment.id,
+            [c.pupil for c, _, _ in shown],
+            [c.audience for c, _, _ in shown],
+            [m.score for _, m, _ in shown],
+            [m.code for _, m, _ in shown],
+            [m.comment for _, m, _ in shown],
+            [e for _, _, e in shown],
+            assessment.version,
+            assessment.now,
+        )
+    await _forget(connection, assessment, changes)
+
+
+async def _forget(connection: Connection, assessment: Assessment, changes: Sequence[Change]) -> None:
+    gone = [c for c in changes if c.told is Told.WITHDRAWN]
+    if gone:
+        await connection.execute(_FORGET, assessment.id, [c.pupil for c in gone], [c.audience for c in gone])
+
+
+_KEEP = f"""
+    WITH put AS (
+        INSERT INTO marks (assessment, pupil, score, code, comment)
+        SELECT $1, pupil, score, code, comment
+        FROM unnest($2::uuid[], $3::numeric[], $4::text[], $5::text[]) AS given (pupil, score, code, comment)
+        ON CONFLICT (assessment, pupil) DO UPDATE
+            SET score = excluded.score, code = excluded.code, comment = excluded.comment, version = marks.version + 1
+        RETURNING new.pupil, new.score, new.code, new.comment, old.pupil IS NOT NULL AS stood,
+                  old.score AS old_score, old.code AS old_code, old.comment AS old_comment
+    ), logged AS (
+        INSERT INTO mark_changes (assessment, pupil, changed_at, changed_by, old, new, reason)
+        SELECT $1, pupil, clock_timestamp(), $6,
+               CASE WHEN stood THEN
+                   jsonb_build_object('score', old_score::text, 'code', old_code, 'comment', old_comment)
+               END,
+               jsonb_build_object('score', score::text, 'code', code, 'comment', comment), $7
+        FROM put
+    ), told AS (
+        {_TOLD}
+        SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9
+        FROM unnest($10::uuid[], $11::text[], $12::uuid[]) AS told (pupil, audience, event) JOIN put USING (pupil)
+        {_TOLD_AGAIN}
+    ), entry AS ({RECORD_CTE.format(uai="$17", caller="$18", action="$19", object="$20", outcome="$21", request="$22")})
+    {APPEND_CTE.format(topics="$13", keys="$14", headers="$15", values="$16")}
+"""  # noqa: S608 - made of constants
+
+
+async def keep_marks(
+    connection: Connection,
+    assessment: Assessment,
+    new: Mapping[UUID, Mark],
+    reason: str | None,
+    changes: Sequence[Change],
+    events: Sequence[Outgoing],
+    entry: Entry,
+) -> None:
+    """Store marks, the history of each, what audiences are told of them, the entry and the events, in one statement.
+
+    `events` are those of `changes`, in their order. The caller holds the locks of `marks_locks`.
+    """
+    given = new.values()
+    shown = [(c, event.envelope.id) for c, event in zip(changes, events, strict=True) if c.mark is not None]
     await connection.execute(
-        _PUT_MARKS,
-        assessment,
-        pupils,
-        [mark.score for mark in values],
-        [mark.code for mark in values],
-        [mark.comment for mark in values],
-        [_json(old.get(pupil)) for pupil in pupils],
-        [_json(mark) for mark in values],
-        changed_by,
+        _KEEP,
+        assessment.id,
+        list(new),
+        [mark.score for mark in given],
+        [mark.code for mark in given],
+        [mark.comment for mark in given],
+        entry.caller,
         reason,
+        assessment.version,
+        assessment.now,
+        [change.pupil for change, _ in shown],
+        [change.audience for change, _ in shown],
+        [event for _, event in shown],
+        *columns(events),
+        *values(entry),
     )
+    await _forget(connection, assessment, changes)
 
 
 def _json(mark: Mark | None) -> str | None:
@@ -277,47 +369,6 @@ async def history(connection: Connection, assessment: UUID, pupil: UUID) -> list
     ]
 
 
-_DISCLOSE = """
-    INSERT INTO disclosures (assessment, pupil, audience, score, code, comment, assessment_version, event,
-        first_published_at, updated_at)
-    SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9
-    FROM unnest($2::uuid[], $3::text[], $4::numeric[], $5::text[], $6::text[], $7::uuid[])
-        AS told (pupil, audience, score, code, comment, event)
-    ON CONFLICT (assessment, pupil, audience) DO UPDATE
-        SET score = excluded.score, code = excluded.code, comment = excluded.comment,
-            assessment_version = excluded.assessment_version, event = excluded.event, updated_at = excluded.updated_at,
-            old_score = disclosures.score, old_code = disclosures.code, old_comment = disclosures.comment,
-            supersedes = disclosures.event
-"""
-_FORGET = """
-    DELETE FROM disclosures USING unnest($2::uuid[], $3::text[]) AS told (pupil, audience)
-    WHERE assessment = $1 AND disclosures.pupil = told.pupil AND disclosures.audience = told.audience
-"""
-
-
-async def disclose(
-    connection: Connection, assessment: Assessment, changes: Sequence[Change], events: Sequence[UUID]
-) -> None:
-    """Remember what each audience is told now, and by which event."""
-    shown = [(c, c.mark, e) for c, e in zip(changes, events, strict=True) if c.mark is not None]
-    if shown:
-        await connection.execute(
-            _DISCLOSE,
-            assessment.id,
-            [c.pupil for c, _, _ in shown],
-            [c.audience for c, _, _ in shown],
-            [m.score for _, m, _ in shown],
-            [m.code for _, m, _ in shown],
-            [m.comment for _, m, _ in shown],
-            [e for _, _, e in shown],
-            assessment.version,
-            assessment.now,
-        )
-    gone = [c for c in changes if c.told is Told.WITHDRAWN]
-    if gone:
-        await connection.execute(_FORGET, assessment.id, [c.pupil for c in gone], [c.audience for c in gone])
-
-
 _SEEN = """
     SELECT a.id, a.uai, a.school_year, a.group_id, a.subject_code, a.subject_label, a.title, a.held_on, a.term, a.out_of,
            a.coefficient, a.optional, a.bonus, d.score, d.code, d.comment, d.first_published_at, d.updated_at
@@ -356,47 +407,50 @@ async def standing_grades(
     return await connection.fetch(_STANDING, pupil, before, limit, term)
 
 
-_SEEN_OF_CLASSES = """
-    WITH own AS (
-        SELECT a.group_id, a.subject_code, a.term, a.school_year
-        FROM disclosures d JOIN assessments a ON a.id = d.assessment WHERE d.pupil = $1 AND d.audience = $3
+_YEARS = """
+    SELECT DISTINCT a.school_year FROM {marks} AS m JOIN assessments AS a ON a.id = m.assessment
+    WHERE m.pupil = $1 AND {shown} ORDER BY a.school_year DESC
+"""
+# The marks of each assessment are gathered apart: joined, they are read from the first to the last of the county's.
+_OF_CLASSES = """
+    WITH own AS MATERIALIZED (
+        SELECT DISTINCT a.group_id, a.subject_code, a.term FROM {marks} AS m JOIN assessments AS a ON a.id = m.assessment
+        WHERE m.pupil = $1 AND {shown} AND a.school_year = $3
     )
     SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
-           array_agg(d.pupil) AS pupils, array_agg(d.score) AS scores, array_agg(d.code) AS codes
-    FROM assessments a JOIN disclosures d ON d.assessment = a.id AND d.audience = $3
-    WHERE (a.group_id, a.subject_code, a.term) IN (
-        SELECT group_id, subject_code, term FROM own
-        WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
-    GROUP BY a.id ORDER BY a.held_on, a.id
+           (a.group_id, a.subject_code, a.term) IN (SELECT group_id, subject_code, term FROM own) AS of_pupil,
+           of_class.pupils, of_class.scores, of_class.codes
+    FROM assessments AS a CROSS JOIN LATERAL (
+        SELECT array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
+        FROM {marks} AS m WHERE m.assessment = a.id AND {shown}
+    ) AS of_class
+    WHERE a.group_id = ANY (ARRAY(SELECT group_id FROM own UNION SELECT unnest($4::uuid[])))
+      AND a.term = ANY (ARRAY(SELECT term FROM own)) AND of_class.pupils IS NOT NULL
+    ORDER BY a.held_on, a.id
 """
-_STANDING_OF_CLASSES = """
-    WITH own AS (
-        SELECT a.group_id, a.subject_code, a.term, a.school_year
-        FROM marks m JOIN assessments a ON a.id = m.assessment WHERE m.pupil = $1 AND a.withdrawn_at IS NULL
-    )
-    SELECT a.term, a.held_on, a.subject_code, a.subject_label, a.out_of, a.coefficient, a.optional, a.bonus,
-           array_agg(m.pupil) AS pupils, array_agg(m.score) AS scores, array_agg(m.code) AS codes
-    FROM assessments a JOIN marks m ON m.assessment = a.id
-    WHERE a.withdrawn_at IS NULL AND (a.group_id, a.subject_code, a.term) IN (
-        SELECT group_id, subject_code, term FROM own
-        WHERE school_year = coalesce($2::integer, (SELECT max(school_year) FROM own)))
-    GROUP BY a.id ORDER BY a.held_on, a.id
-"""
+_SEEN_BY_AUDIENCE = {"marks": "disclosures", "shown": "m.audience = $2"}
+_STANDING_FOR_STAFF = {"marks": "marks", "shown": "a.withdrawn_at IS NULL AND $2::text IS NULL"}
 
 
-async def seen_of_classes(
-    connection: Connection, pupil: UUID, school_year: int | None, audience: str
+async def school_years(connection: Connection, pupil: UUID, audience: str | None) -> list[int]:
+    """The school years in which an audience (None: staff) sees marks of a pupil, latest first."""
+    rows = await connection.fetch(_YEARS.format_map(_marks_for(audience)), pupil, audience)
+    return [row["school_year"] for row in rows]
+
+
+async def of_classes(
+    connection: Connection, pupil: UUID, audience: str | None, school_year: int, groups: Iterable[UUID]
 ) -> list[Assessed]:
-    """What an audience sees of a pupil's groups, in the subjects and terms in which it sees marks of the pupil.
+    """What an audience (None: staff) sees of a school year, in the terms in which it sees marks of the pupil.
 
-    Of one school year: the latest with such marks where none is named.
+    That is of the groups in which the pupil has such marks, and of the other groups named, those of classmates.
     """
-    return [_assessed(row) for row in await connection.fetch(_SEEN_OF_CLASSES, pupil, school_year, audience)]
+    statement = _OF_CLASSES.format_map(_marks_for(audience))
+    return [_assessed(row) for row in await connection.fetch(statement, pupil, audience, school_year, list(groups))]
 
 
-async def standing_of_classes(connection: Connection, pupil: UUID, school_year: int | None) -> list[Assessed]:
-    """The same of the marks that stand, shown or not yet: what staff may see."""
-    return [_assessed(row) for row in await connection.fetch(_STANDING_OF_CLASSES, pupil, school_year)]
+def _marks_for(audience: str | None) -> dict[str, str]:
+    return _STANDING_FOR_STAFF if audience is None else _SEEN_BY_AUDIENCE
 
 
 def _assessed(row: Record) -> Assessed:
@@ -453,9 +507,8 @@ async def standing(connection: Connection, wanted: Sequence[Disclosed]) -> list[
 
 def _standing(row: Record) -> Standing:
     found = {name: row[name] for name in _OF_STANDING}
-    assessment = _assessment_of({name: value for name, value in row.items() if name not in found})
     return Standing(
-        assessment,
+        _assessment(row),
         found["pupil"],
         found["audience"],
         Disclosure(_mark(row), found["assessment_version"], found["event"], found["first_published_at"]),

@@ -27,8 +27,8 @@ from roster.oversight import school_of_pupil
 from roster.scopes import DEFAULT_ZONE
 from services.grades import domain, store
 from services.grades.averages import TermAverages, by_term
-from services.grades.domain import Broken, Disclosure, Mark
-from services.grades.events import event_again, event_of
+from services.grades.domain import Broken, Mark
+from services.grades.events import event_again, events_of
 from services.grades.store import AUDIENCES, Assessment
 
 DUE = "grades.due"
@@ -67,8 +67,10 @@ class Setting:
 async def setting(connection: Connection, caller: Caller, group: UUID, day: date | None = None) -> Setting | None:
     """What the roster says around a group, with its pupils on a day; None for a group it does not hold."""
     found = await roster.around(connection, group, caller.person, day)
-    if found is None:
-        return None
+    return None if found is None else _setting(found)
+
+
+def _setting(found: roster.Around) -> Setting:
     today = datetime.now(ZoneInfo(found.school.zone)).date()
     return Setting(found.person, found.group, found.school, today, found.members, found.position)
 
@@ -149,17 +151,19 @@ async def readable(connection: Connection, caller: Caller, id: UUID) -> Assessme
     return found
 
 
-async def writable(
-    connection: Connection, caller: Caller, id: UUID, action: str, pupils: Iterable[UUID] = ()
-) -> tuple[Assessment, Setting]:
-    """An assessment, locked with the keys of these pupils, for who teaches its subject to its group; raises `Refused`."""
-    found = await store.locked(connection, id, lock_numbers(map(pupil_key, pupils)))
+async def writable(connection: Connection, caller: Caller, id: UUID, action: str) -> tuple[Assessment, Setting]:
+    """An assessment, locked, for who teaches its subject to its group; raises `Refused`."""
+    found = await store.assessment(connection, id, lock=True)
     if found is None:
         raise Refused(caller, action, f"assessments/{id}")
     around = await setting(connection, caller, found.group, found.held_on)
+    return found, _teaching(caller, found, around, action)
+
+
+def _teaching(caller: Caller, found: Assessment, around: Setting | None, action: str) -> Setting:
     if around is None or not around.teaches(found.subject_code):
-        raise Refused(caller, action, f"assessments/{id}", found.uai)
-    return found, around
+        raise Refused(caller, action, f"assessments/{found.id}", found.uai)
+    return around
 
 
 async def change_assessment(
@@ -200,6 +204,14 @@ async def _refuse_too_small(connection: Connection, id: UUID, out_of: Any) -> No
 # Marks
 
 
+def marks_locks(id: UUID, pupils: Iterable[UUID]) -> str:
+    """The statements that a transaction of `put_marks` begins with.
+
+    They stand before what is read: so it is read as who held the locks before left it.
+    """
+    return store.marks_locks(id, lock_numbers(map(pupil_key, pupils)))
+
+
 async def put_marks(
     connection: Connection,
     caller: Caller,
@@ -208,18 +220,24 @@ async def put_marks(
     marks: Sequence[Mark],
     reason: str | None,
 ) -> Assessment:
-    """Set a class's marks, all or none: new ones, corrections, and nothing for what is the same."""
-    found, around = await writable(connection, caller, id, "marks.write", pupils)
+    """Set a class's marks, all or none: new ones, corrections, and nothing for what is the same.
+
+    The transaction holds the locks of `marks_locks`.
+    """
+    book = await store.book(connection, id, pupils, caller.person)
+    if book is None:
+        raise Refused(caller, "marks.write", f"assessments/{id}")
+    found = book.assessment
+    around = _teaching(caller, found, _setting(book.around) if book.around else None, "marks.write")
     broken = domain.check_marks(pupils, marks, around.members, found.out_of)
     if broken:
         raise _broken(broken)
-    before, disclosed = await store.marked_and_disclosed(connection, id, pupils)
-    new = {pupil: mark for pupil, mark in zip(pupils, marks, strict=True) if before.get(pupil) != mark}
+    new = {pupil: mark for pupil, mark in zip(pupils, marks, strict=True) if book.marks.get(pupil) != mark}
     if new:
-        await store.put_marks(connection, id, new, before, caller.subject, reason)
-        events = await _disclose(connection, found, new, disclosed, around.position)
+        changes = list(domain.to_tell(found.visibility, new, book.disclosed, AUDIENCES))
+        events = events_of(found, changes, around.position)
         entry = Entry(caller.subject, "marks.write", f"assessments/{id}", found.uai)
-        await audit.record_and_owe(connection, entry, events)
+        await store.keep_marks(connection, found, new, reason, changes, events, entry)
     return found
 
 
@@ -291,22 +309,11 @@ async def tell(connection: Connection, found: Assessment, marks: Mapping[UUID, M
     await lock_keys(connection, keys.values())
     disclosed = await store.disclosed(connection, found.id, list(marks))
     position = await roster.position(connection)
-    await append(connection, await _disclose(connection, found, marks, disclosed, position))
-
-
-async def _disclose(
-    connection: Connection,
-    found: Assessment,
-    marks: Mapping[UUID, Mark | None],
-    disclosed: Mapping[tuple[UUID, str], Disclosure],
-    position: int,
-) -> list[Outgoing]:
-    """Remember what each audience is told from now on; returns the events that tell it."""
     changes = list(domain.to_tell(found.visibility, marks, disclosed, AUDIENCES))
-    events = [event_of(found, change, position) for change in changes]
+    events = events_of(found, changes, position)
     if changes:
         await store.disclose(connection, found, changes, [UUID(event.envelope.id) for event in events])
-    return events
+    await append(connection, events)
 
 
 # Saying again
@@ -350,17 +357,27 @@ async def audience_of(connection: Connection, caller: Caller, pupil: UUID) -> st
     raise Refused(caller, "grades.read", f"pupils/{pupil}", await school_of_pupil(connection, pupil))
 
 
-async def averages(
-    connection: Connection, caller: Caller, pupil: UUID, school_year: int | None = None
-) -> tuple[str, list[TermAverages]]:
-    """As which audience the caller sees a pupil's averages, and the averages of what it sees; raises `Refused`."""
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """A pupil's averages of a school year as a reader sees them; `school_years` are those in which it sees marks."""
+
+    audience: str
+    school_years: Sequence[int]
+    terms: Sequence[TermAverages]
+
+
+async def averages(connection: Connection, caller: Caller, pupil: UUID, school_year: int | None = None) -> Averages:
+    """A pupil's averages of a school year, the latest where none is named, of what the caller sees; raises `Refused`."""
     audience = await audience_of(connection, caller, pupil)
-    if audience == "staff":
-        assessed = await store.standing_of_classes(connection, pupil, school_year)
-    else:
-        assessed = await store.seen_of_classes(connection, pupil, school_year, audience)
+    seen_as = None if audience == "staff" else audience
+    years = await store.school_years(connection, pupil, seen_as)
+    year = school_year or max(years, default=None)
+    if year not in years:
+        return Averages(audience, years, [])
+    mates = await roster.classmates(connection, pupil, year)
+    assessed = await store.of_classes(connection, pupil, seen_as, year, mates.groups)
     # A class has thousands of marks a year: tens of milliseconds in which others would wait.
-    return audience, await asyncio.to_thread(by_term, pupil, assessed)
+    return Averages(audience, years, await asyncio.to_thread(by_term, pupil, assessed, mates.by_term))
 
 
 async def _school_where_led(connection: Connection, person: UUID, pupil: UUID) -> str | None:

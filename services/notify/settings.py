@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, FilePath, SecretStr, model_validator
 
 from chassis.settings import DatabaseSettings, HttpSettings, KafkaSettings, TokenSettings
 
@@ -21,8 +21,11 @@ class NotifySettings(HttpSettings, DatabaseSettings, KafkaSettings, TokenSetting
     """Its port."""
     smtp_tls: Literal["none", "starttls", "tls"] = "starttls"
     """`starttls` upgrades a plain connection and refuses one that can't be, `tls` begins encrypted, `none` is for a laptop."""
+    smtp_ca_file: FilePath | None = None
+    """PEM file of the certificate authorities that vouch for the mail server, instead of the system's; an authority of an
+    organisation's own, say."""
     smtp_user: str | None = None
-    """User to sign in as; nobody where empty."""
+    """User to sign in as, over TLS alone; nobody where empty."""
     smtp_password: SecretStr | None = None
     """That user's password."""
     smtp_seconds: Annotated[float, Field(gt=0, le=300)] = 20.0
@@ -49,6 +52,14 @@ class NotifySettings(HttpSettings, DatabaseSettings, KafkaSettings, TokenSetting
     """Age beyond which an event is not told any more: a service that begins reads the topics from their beginning."""
     message_days: Annotated[float, Field(gt=0)] = 30.0
     """How long a message that was sent, failed or cancelled is kept, in days."""
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> NotifySettings:
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("smtp_user and smtp_password go together")
+        if self.smtp_user is not None and self.smtp_tls == "none":
+            raise ValueError("smtp_tls must be starttls or tls where smtp_user signs in")
+        return self
 
     @model_validator(mode="after")
     def _a_lease_outlasts_an_attempt(self) -> NotifySettings:

@@ -86,17 +86,19 @@ class SubjectAverage(BaseModel):
 
 
 class TermAverages(BaseModel):
-    """A pupil's averages of a term."""
+    """A pupil's averages of a term, and the class's general ones where they may be shown."""
 
     term: UUID
     general: str | None
+    figures: Annotated[ClassFigures | None, Field(validation_alias="class")] = None
     evolution: Sequence[Reached] = ()
     subjects: list[SubjectAverage]
 
 
 class Averages(BaseModel):
-    """A pupil's averages of a school year."""
+    """A pupil's averages of a school year, and the years in which there are marks."""
 
+    school_years: list[int] = []
     terms: list[TermAverages]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +16,8 @@ from services.portal.answers import Averages, ClassFigures, Grade, Reached, Scho
 from services.portal.client import Me
 from services.portal.views import ChildView, LinkView, number
 from services.portal.words import Words
+
+_VOWELS = tuple("aeiouœæ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,17 @@ class SubjectView:
 
 @dataclass(frozen=True, slots=True)
 class GradesView:
-    """The whole of the page; `terms` are links."""
+    """The whole of the page; `terms` are links, and so are `years` where there is more than `year`, the one shown."""
 
     title: str
     tone: str
     children: tuple[ChildView, ...]
+    year: str
+    years: tuple[LinkView, ...]
     terms: tuple[LinkView, ...]
     general: str
+    class_mean: str
+    class_range: str
     course: CourseView | None
     subjects: tuple[SubjectView, ...]
     empty: str
@@ -123,12 +130,17 @@ def grades(
     """The page of a pupil's grades of a term (None: no school year has begun)."""
     found = next((one for one in averages.terms if term is not None and one.term == term.id), None)
     within = _frame(term, found, now) if term and found else None
+    mean, spread = _class(found.figures if found else None, words)
     return GradesView(
-        title=words.own_grades if pupil.own else words.grades_of.format(name=pupil.name),
+        title=_title(pupil, words),
         tone=views.tones(me).get(pupil.id, ""),
         children=views.children(me, pupil.id, _href) if len(me.children) > 1 else (),
+        year=_year(term.school_year, words) if term else "",
+        years=_years(pupil, terms, term, averages.school_years, words),
         terms=_terms(pupil, terms, term),
         general=number(found.general, words) if found and found.general else "",
+        class_mean=mean,
+        class_range=spread,
         course=_course("general", words.general_average, found.evolution, within, words) if found and within else None,
         subjects=_subjects(found, marks, within, words, now),
         empty=words.no_grades if term else words.no_term,
@@ -137,9 +149,45 @@ def grades(
     )
 
 
+def _title(pupil: Pupil, words: Words) -> str:
+    if pupil.own:
+        return words.own_grades
+    # "de" loses its vowel before another, an accent on it or not; before an h usage varies, and y is heard as a consonant.
+    elided = unicodedata.normalize("NFD", pupil.name)[:1].casefold() in _VOWELS
+    return (words.grades_of_vowel if elided else words.grades_of).format(name=pupil.name)
+
+
 def _href(child: UUID, term: UUID | None = None) -> str:
     given = {"enfant": child, "periode": term}
     return "/notes?" + urlencode({name: value for name, value in given.items() if value is not None})
+
+
+def _year(year: int, words: Words) -> str:
+    return words.school_year.format(first=year - 1, second=year)
+
+
+def _years(
+    pupil: Pupil, terms: Sequence[Term], term: Term | None, with_marks: Sequence[int], words: Words
+) -> tuple[LinkView, ...]:
+    """The years with marks and the current one, latest first, each by its last term that has begun; none beside one."""
+    if term is None:
+        return ()
+    current = terms[0].school_year
+    latest: dict[int, Term] = {}
+    for one in terms:
+        if one.school_year in (*with_marks, current, term.school_year):
+            latest.setdefault(one.school_year, one)
+    if len(latest) == 1:
+        return ()
+    return tuple(
+        LinkView(
+            str(year),
+            _year(year, words),
+            _href(pupil.id, None if year == current else one.id),
+            year == term.school_year,
+        )
+        for year, one in latest.items()
+    )
 
 
 def _terms(pupil: Pupil, terms: Sequence[Term], term: Term | None) -> tuple[LinkView, ...]:

@@ -128,7 +128,11 @@ class Words:
     notifications_page: str
 
     grades_of: str
+    grades_of_vowel: str
     own_grades: str
+    year_switch: str
+    year_shown: str
+    school_year: str
     term_switch: str
     general_average: str
     average: str
@@ -328,7 +332,11 @@ FR = Words(
     grades_page="Notes",
     notifications_page="Notifications",
     grades_of="Notes de {name}",
+    grades_of_vowel="Notes d’{name}",
     own_grades="Mes notes",
+    year_switch="Années scolaires",
+    year_shown="Année scolaire {year}",
+    school_year="{first}\u2011{second}",
     term_switch="Périodes",
     general_average="Moyenne générale",
     average="Moyenne",
@@ -546,7 +554,11 @@ EN = Words(
     grades_page="Grades",
     notifications_page="Notifications",
     grades_of="{name}’s grades",
+    grades_of_vowel="{name}’s grades",
     own_grades="My grades",
+    year_switch="School years",
+    year_shown="School year {year}",
+    school_year="{first}\u2011{second}",
     term_switch="Terms",
     general_average="Overall average",
     average="Average",

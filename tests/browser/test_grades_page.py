@@ -5,16 +5,25 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser import two_years
 from tests.browser.conftest import Platform
+from tests.browser.two_years import TwoYears
 from tests.browser.visits import (
     NewContext,
     family_page,
     fits,
     mark_as_not_reloaded,
+    sign_in,
     violations,
     wait_until_live,
     was_not_reloaded,
 )
+from tests.platform import Platform as Running
+
+
+@pytest.fixture(scope="module")
+def two(platform: Running) -> TwoYears:
+    return two_years.made(platform)
 
 
 def grades_page(page: Page, platform: Platform, child: int = 0) -> Page:
@@ -63,6 +72,42 @@ def test_a_new_grade_is_told_of_and_moves_nothing_until_asked_for(platform: Plat
     platform.withdraw_grade(posted, 1)
     expect(mark(page, "Arrivée en direct")).to_have_count(0)
     assert was_not_reloaded(page)
+
+
+@pytest.mark.parametrize(("locale", "year"), [("fr-FR", "Année scolaire {}"), ("en-GB", "School year {}")])
+def test_an_earlier_school_year_is_two_keys_away_without_script(
+    platform: Platform, context: NewContext, two: TwoYears, locale: str, year: str
+) -> None:
+    page = context(320, locale=locale, java_script_enabled=False).new_page()
+    sign_in(page, platform, two.guardian)
+    page.goto(f"{platform.base_url}/notes")
+    expect(mark(page, "Contrôle de cinquième")).to_be_visible()
+    expect(page.locator(".general .class-figures")).to_contain_text("14")
+    shown = page.locator("#years > summary")
+    expect(shown).to_have_text(year.format(f"{two.year - 1}\u2011{two.year}"))
+    shown.press("Enter")
+    former = f"{two.year - 2}\u2011{two.year - 1}"
+    page.get_by_role("link", name=former).press("Enter")
+    expect(mark(page, "Contrôle de sixième")).to_be_visible()
+    expect(mark(page, "Contrôle de cinquième")).to_have_count(0)
+    expect(shown).to_have_text(year.format(former))
+    assert page.locator(".general .class-figures").count() == 0
+    shown.click()
+    expect(page.locator(f"#year-{two.year - 1}")).to_have_attribute("aria-current", "true")
+    page.locator(f"#year-{two.year}").click()
+    expect(mark(page, "Contrôle de cinquième")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_choice_of_a_year_is_accessible_and_fits_a_small_phone(
+    platform: Platform, context: NewContext, two: TwoYears, scheme: str
+) -> None:
+    page = context(320, color_scheme=scheme, bypass_csp=True).new_page()
+    sign_in(page, platform, two.guardian)
+    page.goto(f"{platform.base_url}/notes")
+    page.locator("#years > summary").click()
+    assert violations(page) == []
+    assert fits(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

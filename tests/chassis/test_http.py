@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,17 +11,20 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import jwt
 import pytest
 import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import Depends, FastAPI, Request, Response
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from chassis import problems
 from chassis.audit import Refused, audit_refusals
-from chassis.database import Connection, Database
+from chassis.database import Connection, Database, RolledBack, literal
 from chassis.http import CleanText, create_app
 from chassis.idempotency import Answer, Writes
 from chassis.identity import Caller, TokenSigner, TokenVerifier, caller
@@ -60,6 +64,8 @@ def make_app(database: Database) -> FastAPI:
 
         return await writes.run(request, by, work)
 
+    _add_names(app, writes)
+
     @app.get("/slow")
     async def slow() -> None:
         await asyncio.sleep(30)
@@ -73,6 +79,18 @@ def make_app(database: Database) -> FastAPI:
         raise Refused(by, "thing.read", "things/1", "0921234S")
 
     return app
+
+
+def _add_names(app: FastAPI, writes: Writes) -> None:
+    @app.post("/names")
+    async def name(request: Request, body: Body, by: By) -> Response:
+        async def work(connection: Connection) -> Answer:
+            if await connection.fetchval("SELECT true FROM made WHERE name = $1", body.name):
+                raise problems.Problem(409, "taken", "Taken")
+            await connection.execute("INSERT INTO made (name) VALUES ($1)", body.name)
+            return Answer(201, {"name": body.name}, {"X-Name": "quoted ' \\"})
+
+        return await writes.run(request, by, work, locks="SELECT pg_advisory_xact_lock(1)")
 
 
 @asynccontextmanager
@@ -193,6 +211,42 @@ async def test_a_key_used_again_for_something_else_is_refused(
     assert document["code"] == "idempotency-key-reused"
     await problem(await client.post("/things", json={"name": "b"}, headers={"Idempotency-Key": "x" * 300}), 400)
     assert await made(database) == 1
+
+
+async def test_a_repeat_gets_its_answer_though_the_work_would_fail_by_now(
+    client: aiohttp.ClientSession, database: Database
+) -> None:
+    body, key = {"name": "it's \\ é"}, {"Idempotency-Key": "'; DROP TABLE made; --\\"}
+    answers = await asyncio.gather(*(client.post("/names", json=body, headers=key) for _ in range(4)))
+    assert {(a.status, a.headers["X-Name"]) for a in answers} == {(201, "quoted ' \\")}
+    assert {(await a.json())["name"] for a in answers} == {"it's \\ é"}
+    assert await made(database) == 1
+    document = await problem(await client.post("/names", json=body, headers={"Idempotency-Key": "new"}), 409)
+    assert document["code"] == "taken"
+    document = await problem(await client.post("/names", json={"name": "b"}, headers=key), 422)
+    assert document["code"] == "idempotency-key-reused"
+    assert await made(database) == 1
+
+
+async def test_a_failed_statement_that_was_passed_over_is_no_success(database: Database) -> None:
+    async def work() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("CREATE TABLE gone ()")
+            with contextlib.suppress(asyncpg.PostgresError):
+                await connection.execute("SELECT 1 / 0")
+
+    with pytest.raises(RolledBack):
+        await work()
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT to_regclass('gone')") is None
+
+
+@given(st.text(st.characters(codec="utf-8")) | st.binary())
+def test_nothing_ends_a_literal(value: str | bytes) -> None:
+    whole = literal(value)
+    assert whole.count("'") == (2 if isinstance(value, bytes) else 4)
+    digits = whole.partition("\\x")[2].partition("'")[0]
+    assert bytes.fromhex(digits) == (value if isinstance(value, bytes) else value.encode())
 
 
 async def test_a_refusal_tells_nothing_and_is_written_down(client: aiohttp.ClientSession, database: Database) -> None:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.testing import CliRunner
 
 from chassis.database import Database
-from chassis.relay import producer
+from chassis.sending import producer
 from cli import dlq, doctor
 from cli.main import build
 from cli.running_home import RunningHome

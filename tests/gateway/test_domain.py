@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
+from services.gateway import api
+from services.gateway.activation.api import router as activation_routes
 from services.gateway.domain import COOKIE, Kind, fold, network, presented, same_site
 from services.gateway.openapi import merge
+from services.gateway.openid.api import router as openid_routes
 from services.gateway.proxy import passed_on
 from services.gateway.routing import service_of
 from services.gateway.stream.tail import RepeatGuard
@@ -31,6 +36,13 @@ from services.gateway.stream.tail import RepeatGuard
 )
 def test_paths_and_their_services(path: str, service: str | None) -> None:
     assert service_of(path) == service
+
+
+@pytest.mark.parametrize("router", [api.router, openid_routes, activation_routes])
+def test_what_the_gateway_answers_itself_is_no_services_path(router: APIRouter) -> None:
+    paths = [route.path for route in router.routes if isinstance(route, APIRoute)]
+    assert paths
+    assert {service_of(path) for path in paths} == {None}
 
 
 def test_each_audit_table_has_its_path() -> None:

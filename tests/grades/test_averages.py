@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from chassis.audit import Refused
 from chassis.database import Connection, Database
 from chassis.identity import Caller
-from contracts.directory import LinkKind, Subject, Teaching, Term
+from contracts.directory import GroupKind, LinkKind, Membership, Subject, Teaching, Term
 from contracts.grades import GradeCode
 from roster.replica import ROSTER
 from services.grades import store, usecases
@@ -41,7 +41,7 @@ from services.grades.averages import (
 from services.grades.domain import Mark
 from services.grades.schemas import averages_out
 from tests.conftest import open_database
-from tests.rosters import fill, group, link, pupil, school, small_school, uid
+from tests.rosters import UAI, fill, group, link, pupil, school, small_school, uid
 
 ZEROS = (GradeCode.ABSENT_ZERO, GradeCode.NOT_HANDED_IN_ZERO)
 PUPILS = [uid(f"pupil {n}") for n in range(7)]
@@ -66,11 +66,14 @@ def assessments(draw: st.DrawFn, /, **fixed: Any) -> Assessed:
         "optional": draw(st.booleans()),
         "bonus": draw(st.booleans()),
         "marks": draw(st.dictionaries(st.sampled_from(PUPILS), scores | codes, max_size=len(PUPILS))),
+        "of_pupil": draw(st.booleans()),
     }
     return Assessed(**(values | fixed))
 
 
 books = st.lists(assessments(), max_size=8)
+classes = st.dictionaries(st.sampled_from(TERMS), st.sets(st.sampled_from(PUPILS), min_size=3))
+"""Who is in the pupil's class, by term."""
 
 
 # The model: every choice of optional marks is tried, and nothing is shared with the code it checks.
@@ -122,51 +125,81 @@ def model_evolution(who: UUID, book: Sequence[Assessed]) -> list[Reached]:
     return found
 
 
-def model(who: UUID, book: Sequence[Assessed]) -> list[TermAverages]:
+def model_figures(everyone: Sequence[Fraction]) -> ClassFigures | None:
+    if len(everyone) < 5:
+        return None
+    three = (min(everyone), sum(everyone) / Fraction(len(everyone)), max(everyone))
+    return ClassFigures(*(model_rounded(figure) for figure in three))
+
+
+def model_general(who: UUID, book: Sequence[Assessed]) -> Fraction | None:
+    subjects = [[one for one in book if one.subject_code == code] for code in {one.subject_code for one in book}]
+    borne = [average for of in subjects if (average := model_subject(who, of)) is not None]
+    return sum(borne) / Fraction(len(borne)) if borne else None
+
+
+def model(who: UUID, everything: Sequence[Assessed], classes: Mapping[UUID, set[UUID]]) -> list[TermAverages]:
     answer = []
-    for term in dict.fromkeys(one.term for one in book):
-        subjects, own = [], []
+    book = [one for one in everything if one.of_pupil]
+    # A term stands where the first assessment of it does, whosever that is.
+    for term in [t for t in dict.fromkeys(one.term for one in everything) if any(one.term == t for one in book)]:
+        subjects = []
         for code in sorted({one.subject_code for one in book if one.term == term}):
             of_subject = [one for one in book if (one.term, one.subject_code) == (term, code)]
             average = model_subject(who, of_subject)
-            if average is not None:
-                own.append(average)
-            everyone = [a for a in (model_subject(p, of_subject) for p in PUPILS) if a is not None]
-            figures = None
-            if len(everyone) >= 5:
-                three = (min(everyone), sum(everyone) / Fraction(len(everyone)), max(everyone))
-                figures = ClassFigures(*(model_rounded(figure) for figure in three))
+            figures = model_figures([a for a in (model_subject(p, of_subject) for p in PUPILS) if a is not None])
             shown = None if average is None else model_rounded(average)
             grades = len([one for one in of_subject if who in one.marks])
             subjects.append(
                 SubjectAverage(code, code.title(), shown, figures, grades, model_evolution(who, of_subject))
             )
-        general = model_rounded(sum(own) / Fraction(len(own))) if own else None
-        evolution = model_evolution(who, [one for one in book if one.term == term])
-        answer.append(TermAverages(term, general, evolution, subjects))
+        of_term = [one for one in book if one.term == term]
+        general = model_general(who, of_term)
+        whole = [one for one in everything if one.term == term]
+        generals = [g for g in (model_general(mate, whole) for mate in classes.get(term, ())) if g is not None]
+        shown = None if general is None else model_rounded(general)
+        answer.append(TermAverages(term, shown, model_figures(generals), model_evolution(who, of_term), subjects))
     return answer
 
 
-@given(books)
-def test_averages_are_those_of_the_model(book: list[Assessed]) -> None:
+@given(books, classes)
+def test_averages_are_those_of_the_model(book: list[Assessed], classes: dict[UUID, set[UUID]]) -> None:
     for who in PUPILS[:2]:
-        assert by_term(who, book) == model(who, book)
+        assert by_term(who, book, classes) == model(who, book, classes)
 
 
 @given(st.lists(assessments(term=TERMS[0], subject_code="FR", subject_label="Fr"), max_size=8))
 def test_one_subject_with_many_marks_is_that_of_the_model(book: list[Assessed]) -> None:
-    assert by_term(PUPILS[0], book) == model(PUPILS[0], book)
+    everyone = {TERMS[0]: set(PUPILS)}
+    assert by_term(PUPILS[0], book, everyone) == model(PUPILS[0], book, everyone)
 
 
-@given(books, st.data())
-def test_the_order_of_marks_is_irrelevant(book: list[Assessed], data: st.DataObject) -> None:
+@given(st.lists(assessments(of_pupil=True), max_size=8))
+def test_the_class_is_of_the_general_averages_its_pupils_are_shown(book: list[Assessed]) -> None:
+    """Where all of them have the same groups; rounded once, as their own are."""
+    everyone = {term: set(PUPILS) for term in TERMS}
+    shown = [by_term(who, book, everyone) for who in PUPILS]
+    for terms in zip(*shown, strict=True):
+        generals = [term.general for term in terms if term.general is not None]
+        for figures in {term.figures for term in terms}:
+            assert (figures is None) == (len(generals) < FEWEST_PUPILS)
+            if figures is not None:
+                assert (figures.minimum, figures.maximum) == (min(generals), max(generals))
+                assert abs(figures.mean - sum(generals) / len(generals)) <= Decimal("0.01")
+
+
+@given(books, classes, st.data())
+def test_the_order_of_marks_is_irrelevant(
+    book: list[Assessed], classes: dict[UUID, set[UUID]], data: st.DataObject
+) -> None:
     other = data.draw(st.permutations(book))
-    assert {t.term: t for t in by_term(PUPILS[0], book)} == {t.term: t for t in by_term(PUPILS[0], other)}
+    found = [{t.term: t for t in by_term(PUPILS[0], one, classes)} for one in (book, other)]
+    assert found[0] == found[1]
 
 
 @given(books)
 def test_the_evolution_ends_at_the_average(book: list[Assessed]) -> None:
-    for term in by_term(PUPILS[0], book):
+    for term in by_term(PUPILS[0], book, {}):
         courses = [(term.general, term.evolution), *((each.average, each.evolution) for each in term.subjects)]
         for average, evolution in courses:
             assert (evolution[-1].average if evolution else None) == average
@@ -249,7 +282,7 @@ def test_the_general_average_is_of_exact_averages() -> None:
         Assessed(TERMS[0], DAYS[0], code, code, Decimal(20), Decimal(1), False, False, {PUPILS[0]: Mark(score)})
         for code, score in marks.items()
     ]
-    [term] = by_term(PUPILS[0], book)
+    [term] = by_term(PUPILS[0], book, {})
     assert [subject.average for subject in term.subjects] == [Decimal("10.00"), Decimal("10.01")]
     assert term.general == Decimal("10.00")
 
@@ -259,7 +292,7 @@ def test_a_subject_is_named_as_in_its_latest_assessment() -> None:
         Assessed(TERMS[0], DAYS[0], "FR", label, Decimal(20), Decimal(1), False, False, {PUPILS[0]: Mark(Decimal(9))})
         for label in ("Francais", "Français")
     ]
-    assert [subject.label for subject in by_term(PUPILS[0], book)[0].subjects] == ["Français"]
+    assert [subject.label for subject in by_term(PUPILS[0], book, {})[0].subjects] == ["Français"]
 
 
 def test_a_class_of_four_averages_is_not_shown() -> None:
@@ -305,7 +338,13 @@ async def marked(connection: Connection, scores: dict[str, str], *, shown: bool 
 
 async def read(database: Database, caller: Caller, who: str = "zoé", year: int | None = None) -> list[dict[str, Any]]:
     async with database.transaction() as connection:
-        return averages_out((await usecases.averages(connection, caller, uid(who), year))[1])
+        return averages_out((await usecases.averages(connection, caller, uid(who), year)).terms)
+
+
+def general_of(terms: list[dict[str, Any]]) -> Any:
+    """The class's general averages in the one term."""
+    [term] = terms
+    return term["class"]
 
 
 def maths(terms: list[dict[str, Any]]) -> dict[str, Any]:
@@ -331,17 +370,19 @@ async def test_a_pupils_averages_are_by_term_and_subject(grades: Database) -> No
     of_french = {"code": "FR", "label": "Français"}
     french = {"subject": of_french, "average": "12.00", "class": None, "grades": 1, "evolution": [in_french]}
     mathematics = {"subject": subject, "average": "13.33", "class": None, "grades": 3, "evolution": [in_maths]}
-    assert found[0] == "pupils"
-    assert averages_out(found[1]) == [
+    assert (found.audience, found.school_years) == ("pupils", [2027])
+    assert averages_out(found.terms) == [
         {
             "term": str(TERMS[0]),
             "general": "12.67",
+            "class": None,
             "evolution": [in_maths, {"on": "2026-11-23", "average": "12.67"}],
             "subjects": [french, mathematics],
         },
         {
             "term": str(TERMS[1]),
             "general": None,
+            "class": None,
             "evolution": [],
             "subjects": [{"subject": subject, "average": None, "class": None, "grades": 1, "evolution": []}],
         },
@@ -388,6 +429,43 @@ async def test_a_class_is_shown_from_five_averages_the_audience_sees(grades: Dat
         await marked(connection, {"eva": "0"}, group=uid("3B"))
     assert maths(await read(grades, ZOE))["class"] is None
     assert maths(await read(grades, HEAD))["class"] == {"minimum": "8.00", "mean": "10.00", "maximum": "12.00"}
+
+
+async def test_a_class_has_the_general_averages_that_the_audience_sees(grades: Database) -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    async with grades.transaction() as connection:
+        await marked(connection, dict(zip(CLASS, ("8", "9", "10", "11", "12"), strict=True)))
+        await marked(connection, dict(zip(CLASS, ("10", "10", "10", "10", "15.01"), strict=True)), subject="FR")
+        await marked(connection, {"eva": "0"}, group=uid("3B"))
+        await marked(connection, {"ali": "0"}, guardians_due=later)
+    # Dan's is 13.505.
+    assert general_of(await read(grades, MOTHER)) == {"minimum": "9.00", "mean": "10.50", "maximum": "13.51"}
+    for caller in (ZOE, HEAD):
+        # Ali's is (4.5 + 10) / 2.
+        assert general_of(await read(grades, caller)) == {"minimum": "7.25", "mean": "10.05", "maximum": "13.51"}
+
+
+async def test_four_general_averages_are_not_shown(grades: Database) -> None:
+    async with grades.transaction() as connection:
+        await marked(connection, dict.fromkeys(CLASS[:4], "10"))
+        await marked(connection, {"dan": "12"}, shown=False)
+        await marked(connection, {"eva": "0"}, group=uid("3B"))
+    assert general_of(await read(grades, ZOE)) is None
+    assert general_of(await read(grades, HEAD)) == {"minimum": "10.00", "mean": "10.40", "maximum": "12.00"}
+
+
+async def test_a_classmates_marks_in_other_groups_count_in_the_class(grades: Database) -> None:
+    """Dan learns Latin beside pupils of another class, whose averages are none of this class's."""
+    latin = group("Latin").model_copy(update={"kind": GroupKind.GROUP})
+    both = [Membership(group=uid(name), uai=UAI) for name in ("3A", "Latin")]
+    async with grades.transaction() as connection:
+        latinists = [pupil("dan", memberships=both), pupil("eva", memberships=[*both[1:]])]
+        await fill(connection, latin, *latinists)
+        await marked(connection, dict.fromkeys(CLASS, "10"), subject="FR")
+        await marked(connection, {"dan": "20", "eva": "0"}, group=uid("Latin"))
+    [term] = await read(grades, ZOE)
+    assert [subject["subject"]["code"] for subject in term["subjects"]] == ["FR"]
+    assert term["class"] == {"minimum": "10.00", "mean": "11.00", "maximum": "15.00"}
 
 
 async def test_a_correction_and_a_withdrawal_change_averages(grades: Database) -> None:

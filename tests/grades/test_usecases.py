@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from chassis import replays
@@ -56,6 +57,7 @@ async def create(connection: Connection, **changes: Any) -> Assessment:
 
 
 async def put(connection: Connection, id: UUID, score: str, pupil: str = "zoé", reason: str | None = None) -> None:
+    await connection.execute(usecases.marks_locks(id, [uid(pupil)]))
     await usecases.put_marks(connection, TEACHER, id, [uid(pupil)], [Mark(Decimal(score))], reason)
 
 
@@ -225,6 +227,29 @@ async def test_concurrent_writers_of_one_pupil_draw_ids_in_commit_order(grades: 
         else:
             assert before is None
             latest[name] = data["mark"]["score"]
+
+
+async def test_writers_of_one_assessment_wait_for_one_another_over_one_pupil_alone(grades: Database) -> None:
+    async with grades.transaction() as connection:
+        found = await create(connection)
+    impatient = "SET LOCAL lock_timeout = '50ms'; "
+
+    async def write(pupil: str) -> None:
+        async with grades.transaction(impatient + usecases.marks_locks(found.id, [uid(pupil)])) as connection:
+            await usecases.put_marks(connection, TEACHER, found.id, [uid(pupil)], [Mark(Decimal(1))], None)
+
+    async def publish() -> None:
+        async with grades.transaction(impatient) as connection:
+            await usecases.publish(connection, TEACHER, found.id)
+
+    async with grades.transaction(usecases.marks_locks(found.id, [uid("zoé")])):
+        await write("ali")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await write("zoé")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await publish()
+    await write("zoé")
+    await publish()
 
 
 async def test_what_is_said_again_is_what_was_told_last(grades: Database) -> None:

@@ -85,23 +85,24 @@ def made_sandbox(platform: Platform) -> Sandbox:
     ok("POST", "/v1/schools", {"uai": uai, "name": "Essais", "school_years": years, "terms": terms}, by="operator")
     group = {"uai": uai, "school_year": year, "kind": "class", "name": "6e9"}
     group_id = ok("POST", "/v1/groups", group, by="operator")["id"]
-    teacher, pupil, adult = (_person(platform, uai, role) for role in ("teacher", "pupil", "guardian"))
+    teacher, pupil, adult = (new_person(platform, uai, role) for role in ("teacher", "pupil", "guardian"))
     subject = {"code": "MATHS", "label": "Mathématiques"}
     ok("PUT", f"/v1/groups/{group_id}/teachers/{teacher}", {"subject": subject}, by="operator")
     ok("PUT", f"/v1/groups/{group_id}/pupils/{pupil}", {}, by="operator")
     account, teacher_account = platform.new_account(adult), platform.new_account(teacher)
     body = {"group": group_id, "title": "Essai", "held_on": str(day)}
-    assessment = _once_known(platform, teacher_account, body)
+    assessment = once_known(platform, teacher_account, body)
     token = ok("POST", "/v1/tokens", {"account": account.login, "name": "t"}, by="operator")["id"]
     return Sandbox(platform, uai, group_id, teacher, pupil, adult, account, teacher_account, assessment, token)
 
 
-def _person(platform: Platform, uai: str, role: str) -> str:
+def new_person(platform: Platform, uai: str, role: str) -> str:
+    """Somebody in a role at a school; returns their id."""
     body = {"given_name": "Alix", "family_name": "Essai", "roles": [{"name": role, "uai": uai}]}
     return str(platform.ok("POST", "/v1/people", body, by="operator")["id"])
 
 
-def _once_known(platform: Platform, teacher: Login, body: dict[str, Any]) -> str:
+def once_known(platform: Platform, teacher: Login, body: dict[str, Any]) -> str:
     """Create an assessment once the grades service has heard of the group, its teacher and its pupil."""
     made: list[str] = []
 

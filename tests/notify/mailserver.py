@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from email.message import EmailMessage
 from email.policy import SMTP as POLICY
 from typing import Any
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 ACCEPT, HANG, HANG_UP, LAST_WORD = "250 accepted", "hang", "hang up", "250 and hang up"
 """What is done with a message; other texts are answered as they are. `HANG_UP` accepts and closes without a word,
@@ -30,6 +31,10 @@ class MailServer:
     most_connections: int = 0
     on_accepted: Callable[[EmailMessage], None] = lambda _message: None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    in_clear: bytearray = field(default_factory=bytearray)
+    """All that was said to it on connections not encrypted, or not yet."""
+    logins: list[str] = field(default_factory=list)
+    """Who tried to sign in."""
 
     def to(self, address: str) -> list[EmailMessage]:
         """What was accepted for a recipient."""
@@ -63,28 +68,58 @@ class MailServer:
         return ACCEPT
 
 
+class _Counted(SMTP):
+    """A connection that notes what happens to it."""
+
+    def __init__(self, found: MailServer, **options: Any) -> None:
+        super().__init__(found, hostname="mail.test", loop=asyncio.get_running_loop(), **options)
+        self._found = found
+
+    def connection_made(self, transport: Any) -> None:
+        if self._original_transport is None:
+            self._found.connections += 1
+            self._found.most_connections = max(self._found.most_connections, self._found.connections)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport is not None and self.transport.get_extra_info("sslcontext") is None:
+            self._found.in_clear += data
+        super().data_received(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._found.connections -= 1
+        super().connection_lost(error)
+
+
+def _sign_in(found: MailServer, account: tuple[str, str], *, tls: bool) -> dict[str, Any]:
+    """Let nobody else send. The library knows of STARTTLS alone: what is encrypted at once it takes for clear."""
+
+    def check(
+        _server: object, _session: object, _envelope: object, _mechanism: str, given: LoginPassword
+    ) -> AuthResult:
+        login, password = given.login.decode(), given.password.decode()
+        found.logins.append(login)
+        return AuthResult(success=(login, password) == account, handled=False)
+
+    return {"authenticator": check, "auth_required": not tls, "auth_require_tls": not tls}
+
+
 @asynccontextmanager
-async def mail_server() -> AsyncIterator[MailServer]:
-    """A server on a free port of the loopback."""
+async def mail_server(
+    *, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None, account: tuple[str, str] | None = None
+) -> AsyncIterator[MailServer]:
+    """A server on a free port of the loopback; with STARTTLS nobody sends before it, with an `account` nobody else."""
     found = MailServer()
     protocols: list[SMTP] = []
-
-    class Counted(SMTP):
-        def connection_made(self, transport: Any) -> None:
-            found.connections += 1
-            found.most_connections = max(found.most_connections, found.connections)
-            super().connection_made(transport)
-
-        def connection_lost(self, error: Exception | None) -> None:
-            found.connections -= 1
-            super().connection_lost(error)
+    options: dict[str, Any] = {"tls_context": starttls, "require_starttls": starttls is not None}
+    if account is not None:
+        options |= _sign_in(found, account, tls=tls is not None)
 
     def protocol() -> SMTP:
-        made = Counted(found, hostname="mail.test", loop=asyncio.get_running_loop())
-        protocols.append(made)
-        return made
+        protocols.append(_Counted(found, **options))
+        return protocols[-1]
 
-    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, ssl=tls)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found

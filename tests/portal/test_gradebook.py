@@ -7,17 +7,24 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from services.portal import gradebook
 from services.portal.answers import Averages, Grade, School, Term
 from services.portal.client import Me
 from services.portal.gradebook import GradesView
 from services.portal.words import EN, FR, Words
 
-LEA, TOM, FIRST, SECOND = (UUID(int=n) for n in (1, 2, 3, 4))
+LEA, TOM, FIRST, SECOND, OLD, OLDER = (UUID(int=n) for n in (1, 2, 3, 4, 5, 6))
 NOON = datetime(2026, 11, 23, 11, tzinfo=UTC)
 TERMS = [
     Term(id=FIRST, title="1er trimestre", school_year=2027, starts=date(2026, 9, 1), ends=date(2026, 12, 1)),
     Term(id=SECOND, title="2e trimestre", school_year=2027, starts=date(2026, 12, 1), ends=date(2027, 3, 8)),
+]
+FORMER = [
+    Term(id=OLDER, title="1er trimestre", school_year=2026, starts=date(2025, 9, 1), ends=date(2025, 12, 1)),
+    Term(id=OLD, title="2e trimestre", school_year=2026, starts=date(2025, 12, 1), ends=date(2026, 8, 1)),
+    Term(id=UUID(int=8), title="Année", school_year=2025, starts=date(2024, 9, 1), ends=date(2025, 8, 1)),
 ]
 SCHOOL = School(terms=TERMS)
 MATHS = {"code": "MATHS", "label": "Mathématiques"}
@@ -48,15 +55,23 @@ def averages(*evolution: tuple[str, str], figures: dict[str, str] | None = None)
     reached = [{"on": on, "average": average} for on, average in evolution]
     average = evolution[-1][1] if evolution else None
     subject = {"subject": MATHS, "average": average, "class": figures, "evolution": reached}
-    term = {"term": FIRST, "general": average, "evolution": reached, "subjects": [subject]}
+    term = {"term": FIRST, "general": average, "class": figures, "evolution": reached, "subjects": [subject]}
     return Averages.model_validate({"terms": [term]})
 
 
-def view(found: Averages, *marks: Grade, words: Words = FR, now: datetime = NOON) -> GradesView:
+def view(
+    found: Averages,
+    *marks: Grade,
+    words: Words = FR,
+    now: datetime = NOON,
+    school: School = SCHOOL,
+    shown: UUID | None = None,
+) -> GradesView:
     pupil = gradebook.pupil_of(FAMILY, LEA)
     assert pupil is not None
-    terms = gradebook.begun(SCHOOL, now.date())
-    return gradebook.grades(FAMILY, pupil, terms, terms[0] if terms else None, found, marks, "here", words, now)
+    terms = gradebook.begun(school, now.date())
+    term = next((one for one in terms if shown in (None, one.id)), None)
+    return gradebook.grades(FAMILY, pupil, terms, term, found, marks, "here", words, now)
 
 
 def test_a_visitor_reads_of_their_children_or_of_themself() -> None:
@@ -71,6 +86,16 @@ def test_a_visitor_reads_of_their_children_or_of_themself() -> None:
     assert gradebook.pupil_of(me(roles=("teacher",)), None) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "french"),
+    [("Léa", "Notes de Léa"), ("Élise", "Notes d’Élise"), ("ALIX", "Notes d’ALIX"), ("Yanis", "Notes de Yanis")],
+)
+def test_whose_grades_they_are_is_said_as_people_say_it(name: str, french: str) -> None:
+    pupil = gradebook.Pupil(LEA, name, "0921234S", own=False)
+    for words, title in ((FR, french), (EN, f"{name}’s grades")):
+        assert gradebook.grades(FAMILY, pupil, TERMS, TERMS[0], averages(), [], "here", words, NOON).title == title
+
+
 def test_the_current_term_comes_first_and_none_that_has_not_begun() -> None:
     assert [term.id for term in gradebook.begun(SCHOOL, date(2026, 11, 30))] == [FIRST]
     shown = view(averages(), now=datetime(2026, 12, 1, 11, tzinfo=UTC))
@@ -78,13 +103,35 @@ def test_the_current_term_comes_first_and_none_that_has_not_begun() -> None:
     assert [one.href for one in shown.terms] == [f"/notes?enfant={LEA}", f"/notes?enfant={LEA}&periode={FIRST}"]
 
 
+def test_earlier_years_with_marks_are_a_link_away_each_by_its_last_term() -> None:
+    school = School(terms=[*TERMS, *FORMER])
+    now = view(Averages(school_years=[2027, 2026], terms=[]), school=school)
+    assert now.year == "2026\u20112027"
+    assert [(one.label, one.current) for one in now.years] == [("2026\u20112027", True), ("2025\u20112026", False)]
+    assert [one.href for one in now.years] == [f"/notes?enfant={LEA}", f"/notes?enfant={LEA}&periode={OLD}"]
+    former = view(Averages(school_years=[2026], terms=[]), school=school, shown=OLDER)
+    assert [(one.name, one.current) for one in former.years] == [("2027", False), ("2026", True)]
+    assert [(one.label, one.current) for one in former.terms] == [("2e trimestre", False), ("1er trimestre", True)]
+
+
+def test_a_year_alone_is_no_choice_and_one_without_marks_none_either() -> None:
+    school = School(terms=[*TERMS, *FORMER])
+    assert view(Averages(school_years=[2027], terms=[]), school=school).years == ()
+    assert view(Averages(terms=[]), now=datetime(2024, 8, 20, tzinfo=UTC), school=school).years == ()
+    # A year that was asked for all the same is named, and the way back from it.
+    asked = view(Averages(terms=[]), school=school, shown=UUID(int=8))
+    assert [(one.name, one.current) for one in asked.years] == [("2027", False), ("2025", True)]
+
+
 def test_figures_are_written_as_people_of_the_language_do() -> None:
     found = averages(("2026-11-12", "13.25"), figures={"minimum": "6.50", "mean": "12.10", "maximum": "17.00"})
     french, english = view(found, mark()), view(found, mark(), words=EN)
     assert (french.general, english.general) == ("13,25", "13.25")
     assert (french.subjects[0].marks[0].score, english.subjects[0].marks[0].score) == ("14,5", "14.5")
-    assert french.subjects[0].class_mean == "Classe\u00a0: 12,10"
-    assert french.subjects[0].class_range == "de 6,50 à 17,00"
+    for figures in (french, french.subjects[0]):
+        assert (figures.class_mean, figures.class_range) == ("Classe\u00a0: 12,10", "de 6,50 à 17,00")
+    without = view(averages(("2026-11-12", "13.25")), mark())
+    assert (without.class_mean, without.class_range) == ("", "")
 
 
 def test_a_mark_says_what_it_is() -> None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiosmtplib
-from aiosmtplib import SMTP, SMTPConnectResponseError, SMTPException, SMTPResponseException
+from aiosmtplib import (
+    SMTP,
+    SMTPAuthenticationError,
+    SMTPConnectResponseError,
+    SMTPException,
+    SMTPResponseException,
+)
 
 from services.notify.channels.mail import BadAddress, Sender, message
 from services.notify.domain import Outcome, Result
@@ -19,6 +26,8 @@ from services.notify.settings import NotifySettings
 _CLOSING = 421
 _PERMANENT = 500
 _IDLE_SECONDS = 20.0
+_REFUSED_SECONDS = 1.0
+"""For how long after a connection that failed no other is tried: a hundred letters that wait are no hundred attempts."""
 _BROKEN = (SMTPException, OSError, TimeoutError, asyncio.IncompleteReadError)
 _log = logging.getLogger(__name__)
 
@@ -32,6 +41,14 @@ class _Line:
     used: float = 0.0
 
 
+class _Refused(Exception):
+    """There is no connection to be had; `why` is a code."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 class Email:
     """The channel `email`."""
 
@@ -40,6 +57,10 @@ class Email:
         self._sender = Sender(settings.sender_address, settings.sender_name, settings.public_url)
         self._slots = asyncio.Semaphore(settings.smtp_connections)
         self._idle: list[_Line] = []
+        self._refused: tuple[float, str] | None = None
+        """When a connection failed last, and why."""
+        # Made once: reading the authorities takes longer than the handshake.
+        self._trust = ssl.create_default_context(cafile=settings.smtp_ca_file) if settings.smtp_tls != "none" else None
 
     async def send(self, batch: Sequence[Letter]) -> list[Outcome]:
         """Send a batch, as many at a time as there are connections; nothing begins once half of the lease is over."""
@@ -71,13 +92,8 @@ class Email:
         while True:
             try:
                 line, fresh = await self._line()
-            except SMTPConnectResponseError as error:
-                return Outcome(letter.message, Result.AGAIN, f"smtp-{error.code}")
-            except SMTPResponseException as error:
-                return Outcome(letter.message, Result.AGAIN, f"sign-in-{error.code}")
-            except _BROKEN as error:
-                _log.info("mail server not reached", extra={"cause": type(error).__name__})
-                return Outcome(letter.message, Result.AGAIN, "not-reached")
+            except _Refused as error:
+                return Outcome(letter.message, Result.AGAIN, error.why)
             outcome = await self._attempt(line, letter, content)
             if outcome is not None or fresh:
                 return outcome or Outcome(letter.message, Result.AGAIN, "connection-lost")
@@ -111,14 +127,22 @@ class Email:
         return Outcome(letter.message, Result.SENT)
 
     async def _line(self) -> tuple[_Line, bool]:
-        """A connection, and whether it is new."""
+        """A connection, and whether it is new; raises `_Refused`."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             line = self._idle.pop()
             if line.smtp.is_connected and now - line.used < _IDLE_SECONDS:
                 return line, False
             await _end(line)
-        return _Line(await self._connect()), True
+        if self._refused is not None and now - self._refused[0] < _REFUSED_SECONDS:
+            raise _Refused(self._refused[1])
+        try:
+            return _Line(await self._connect()), True
+        except (_Refused, *_BROKEN) as error:
+            why = error.why if isinstance(error, _Refused) else _why(error)
+            self._refused = asyncio.get_running_loop().time(), why
+            _log.warning("no connection to the mail server", extra={"why": why, "cause": type(error).__name__})
+            raise _Refused(why) from error
 
     async def _connect(self) -> SMTP:
         settings = self._settings
@@ -126,16 +150,23 @@ class Email:
         smtp = aiosmtplib.SMTP(
             hostname=settings.smtp_host,
             port=settings.smtp_port,
-            username=settings.smtp_user,
-            password=secret,
             local_hostname=self._sender.domain,
             timeout=settings.smtp_seconds,
             use_tls=settings.smtp_tls == "tls",
-            start_tls=settings.smtp_tls == "starttls",
+            start_tls=False,
+            tls_context=self._trust,
         )
         try:
             await smtp.connect()
             await smtp.ehlo()
+            if settings.smtp_tls == "starttls":
+                # Asked for by name, since the library's error for its lack is one like any other.
+                if not smtp.supports_extension("starttls"):
+                    raise _Refused("no-tls")
+                await smtp.starttls()
+                await smtp.ehlo()
+            if settings.smtp_user and secret:
+                await smtp.login(settings.smtp_user, secret)
         except BaseException:
             smtp.close()
             raise
@@ -159,6 +190,17 @@ class Email:
             return
         line.used = asyncio.get_running_loop().time()
         self._idle.append(line)
+
+
+def _why(error: BaseException) -> str:
+    """What kept a connection from being made, as a code."""
+    causes = (error, error.__cause__, error.__context__)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return "certificate"
+    if isinstance(error, SMTPResponseException):
+        kinds = {SMTPAuthenticationError: "sign-in", SMTPConnectResponseError: "smtp"}
+        return f"{kinds.get(type(error), 'greeting')}-{error.code}"
+    return "not-reached"
 
 
 async def _end(line: _Line, *, politely: bool = False) -> None:
