@@ -314,7 +314,7 @@ def measure() -> Report:
     with servers() as system, ExitStack() as stack:
         for name in _PARTS:
             stack.enter_context(running(system, name))
-        home = RunningHome(system.home, system.url, system.postgres.port, system.bootstrap)
+        home = RunningHome(system.home, system.url, system.postgres_place, system.bootstrap)
         load_demo_school(home)
         on_core(0)
         return uvloop.run(_measure(home))
