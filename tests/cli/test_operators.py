@@ -100,10 +100,12 @@ def test_the_doctor_answers_programs(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ({"lag": {"preau_roster_age_seconds": 300}}, doctor.PROBLEM),
         ({"lag": {"preau_consumer_lag": 5000}}, doctor.WARNING),
         ({"restarts": 2}, doctor.WARNING),
+        ({"where": "db.example:5432"}, doctor.OK),
+        ({"where": "db.example:5432", "state": "unready"}, doctor.PROBLEM),
     ],
 )
 def test_a_part_is_judged(part: dict[str, object], state: str) -> None:
-    well = {"part": "feed", "state": "ready", "lag": {}, "last_error": "", "restarts": 0}
+    well = {"part": "feed", "state": "ready", "lag": {}, "last_error": "", "restarts": 0, "where": ""}
     assert doctor.parts({"parts": [well | part]})[0].state == state
 
 
