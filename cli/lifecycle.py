@@ -140,12 +140,12 @@ def _create(home: Home) -> None:
 
 
 def _given(home: Home) -> Given:
-    """The servers that settings give; the home stands on them from now on."""
+    """The servers that settings give, which are those of the home where it has any."""
     from infra.local.given import BadServers, Given
 
     try:
         given = Given.of()
-        given.bind(home)
+        given.refuse_others(home)
     except BadServers as error:
         _fail(str(error))
     return given
@@ -204,7 +204,7 @@ def _supervise(home: Home, port: int, workers: dict[str, int], given: Given, *, 
             home,
             system.parts(),
             announce=(lambda _part, _text: None) if quiet else announce,
-            after=lambda: _demo_school(system),
+            after=lambda: _settle(system),
             idle=system.kafka.build_archive,
             facts={
                 "url": system.url,
@@ -224,6 +224,12 @@ def _supervise(home: Home, port: int, workers: dict[str, int], given: Given, *, 
     hold.release()
     if not quiet:
         typer.echo("Préau is down.")
+
+
+def _settle(system: System) -> list[str]:
+    """All is up: the home stands on these servers from now on."""
+    system.given.remember(system.home)
+    return _demo_school(system)
 
 
 def _demo_school(system: System) -> list[str]:

@@ -114,8 +114,8 @@ class Given:
     def _places(self) -> dict[str, object]:
         return {"postgres": self.postgres_place or EMBEDDED, "kafka": self.kafka or EMBEDDED, "prefix": self.prefix}
 
-    def bind(self, home: Home) -> None:
-        """Have a home remember where its data are; raises `BadServers` where they were elsewhere until now."""
+    def refuse_others(self, home: Home) -> None:
+        """Raises `BadServers` where the home's data have been elsewhere until now."""
         known = remembered(home)
         if known and known != self._places():
             before, now = _told(known), _told(self._places())
@@ -123,8 +123,10 @@ class Given:
                 f"The data of {home.root} are in {before}; started as it is now it would stand on {now}. Give it the former "
                 f"servers, or another PREAU_HOME; if they are the same under other names, delete {home.servers}."
             )
-        if not known:
-            write_private(home.servers, json.dumps(self._places()))
+
+    def remember(self, home: Home) -> None:
+        """Have the home know from now on that its data are here."""
+        write_private(home.servers, json.dumps(self._places()))
 
 
 def remembered(home: Home) -> dict[str, object]:

@@ -107,14 +107,17 @@ def test_a_home_stays_with_its_servers(tmp_path: Path) -> None:
     home, given = Home(tmp_path / "home"), Given.of({"PREAU_POSTGRES_URL": URL, "PREAU_KAFKA": "kafka.example:9092"})
     home.create()
     assert left_alone(home) == ""
-    given.bind(home)
-    given.bind(home)
+    given.refuse_others(home)
+    # A start that came to nothing binds it to nothing.
+    assert left_alone(home) == ""
+    given.remember(home)
+    given.refuse_others(home)
     assert (
         left_alone(home) == "PostgreSQL at postgresql://db.example:5432?sslmode=require and Kafka at kafka.example:9092"
     )
     for other in (Given(), replace(given, kafka=""), replace(given, prefix="other_")):
         with pytest.raises(BadServers, match="PREAU_HOME"):
-            other.bind(home)
+            other.refuse_others(home)
     assert "s%40cret" not in home.servers.read_text()
     home.wipe()
     assert remembered(home) == {}
@@ -124,8 +127,8 @@ def test_a_home_with_data_of_its_own_is_not_put_on_other_servers(tmp_path: Path)
     home = Home(tmp_path / "home")
     (home.root / "postgres" / "data").mkdir(parents=True)
     with pytest.raises(BadServers, match="embedded"):
-        Given.of({"PREAU_POSTGRES_URL": URL}).bind(home)
-    Given().bind(home)
+        Given.of({"PREAU_POSTGRES_URL": URL}).refuse_others(home)
+    Given().refuse_others(home)
 
 
 # On a real server
