@@ -171,7 +171,8 @@ async def create_databases(administrator: str, urls: Iterable[str]) -> None:
             if role != name:
                 raise DatabaseFailed(f"the database {name} belongs to the role of its name, not to {role}")
             await create_database(connection, name, password, renew_password=False)
-    await asyncio.gather(*map(_see_it_open, wanted))
+    for url in wanted:
+        await _see_it_open(url)
 
 
 def _named(url: str) -> tuple[str, str, str]:

@@ -171,7 +171,7 @@ class System:
         urls = list(self.databases.values())
         return Elsewhere(
             name=self.postgres.name,
-            where=self.given.postgres_place,
+            where=self.given.postgres_place.partition("://")[2],
             ready=self.given.postgres_ready,
             finish=partial(self.given.create_databases, urls),
         )
