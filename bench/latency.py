@@ -24,6 +24,7 @@ from bench import school as schools
 from bench.floors import latency as floor
 from bench.machine import on_core
 from bench.report import Measure, Report, at_most, of_rounds
+from bench.rounds import ROUNDS
 from bench.school import School
 from bench.servers import running, servers
 from bench.wire import Posted, Poster, Stream, poster, stream
@@ -36,7 +37,6 @@ from infra.local.ports import LOOPBACK, free_port
 from infra.topics import Topic, ensure_topics
 from services.grades.domain import grade_id
 
-ROUNDS = 3
 RATES = {20: 10.0, 200: 5.0}
 """Items a second, and for how many seconds each is sent."""
 CONNECTIONS = 32

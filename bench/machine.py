@@ -85,9 +85,9 @@ def open_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def on_core(number: int) -> None:
-    """Keep this process on one core, counted from the last; does nothing where there is only one."""
+def on_core(number: int, process: int = 0) -> None:
+    """Keep a process (0: this one) on one core, counted from the last; does nothing where there is only one."""
     if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
+        cores = range(os.cpu_count() or 1)
         if len(cores) > 1:
-            os.sched_setaffinity(0, {cores[-1 - number % len(cores)]})
+            os.sched_setaffinity(process, {cores[-1 - number % len(cores)]})

@@ -25,6 +25,7 @@ from aiokafka import AIOKafkaProducer
 from aiosmtpd.smtp import SMTP
 
 from bench.report import Report, at_least, at_most, of_rounds
+from bench.rounds import ROUNDS
 from bench.servers import cpu_seconds
 from contracts import directory, grades
 from contracts.catalogue import example
@@ -38,7 +39,6 @@ from infra.local.postgres import Postgres
 from infra.topics import ensure_topics
 
 PUPILS = 500
-ROUNDS = 3
 FACTS = 1600
 _CONNECTIONS = 8
 _MESSAGE_ID = re.compile(rb"^Message-ID: *(\S+)", re.MULTILINE | re.IGNORECASE)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import Client, machine, versions
+from bench.rounds import ROUNDS
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -109,6 +110,7 @@ class Report:
             "bench": self.bench,
             "machine": machine(),
             "versions": versions(),
+            "rounds": ROUNDS,
             "client": self.client.used(),
             "measures": [measure.document() for measure in self.measures],
             "series": self.series,

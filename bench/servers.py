@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,13 +22,13 @@ _START_SECONDS = 60.0
 
 
 @contextmanager
-def servers(*names: str) -> Iterator[System]:
+def servers(*names: str, scale: Mapping[str, int] | None = None) -> Iterator[System]:
     """A running PostgreSQL and Kafka, or what is named of them, with every database; their home is erased afterwards."""
     home = Home(Path(tempfile.mkdtemp(prefix="preau-bench-")))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home.root, ignore_errors=True)
         home.create()
-        system = System(home, free_port())
+        system = System(home, free_port(), scale or {})
         for name in names or ("postgres", "kafka"):
             stack.enter_context(running(system, name))
         for service in WITH_OUTBOX:

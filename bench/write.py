@@ -21,12 +21,12 @@ from bench.classes import PUPILS, Class, assessments, classes
 from bench.floors.write import CONNECTIONS
 from bench.machine import on_core
 from bench.report import Report, at_least, of_rounds
+from bench.rounds import ROUNDS
 from bench.servers import cpu_seconds, running, servers
 from bench.wire import Poster, poster, request
 from infra.local.home import CHECKOUT
 from infra.local.system import System
 
-ROUNDS = 3
 FLOOR_EACH = 80
 EACH = 40
 """Classes a connection writes in a round: the floor's, which is faster, and the platform's."""

@@ -1,7 +1,7 @@
 """Consuming: batches from Kafka, each effect once, a poison event parked with its key while all others go on.
 
 FastStream's defaults lose (acknowledge first, start at the latest), so `subscribe` sets what every consumer needs and an
-`Inbox` does the rest: repeats, retries, parking, offsets committed after the effect.
+`Inbox` does the rest: repeats, retries, parking, its place in the topic kept with the effect.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -26,14 +26,17 @@ from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 from chassis import parking, repeats, telemetry
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
+from chassis.places import Places, WentBack
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 
 Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
-_SMALL = 100
-"""Records of a batch that is small: more of them say that there is much to do."""
+_EVENT_BYTES = 2048
+"""What an event takes on its topic, rather more than less."""
+_GATHERED_BYTES = 256 * 1024
+_GATHERED_MS = 100
 _COMMIT_SECONDS = 0.1
 """Between two commits of offsets: small batches that follow one another share one."""
 _log = logging.getLogger(__name__)
@@ -41,8 +44,7 @@ _consumed = telemetry.meter.create_counter("preau_consumed_events", description=
 _repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One event as consumed; `value` is None for a tombstone."""
 
     envelope: Envelope
@@ -57,11 +59,18 @@ OnlyNew = Callable[[Connection, str, Sequence[Received]], Awaitable[list[Receive
 
 
 class PatientConsumer(AIOKafkaConsumer):
-    """A consumer whose `getmany` returns when there is something, and which knows when it last polled."""
+    """A consumer whose `getmany` returns when there is something, and which knows when it last polled.
 
-    def __init__(self, *topics: str, instance: str = "", **options: Any) -> None:
+    `places` says where each group begins whose database knows it; other groups go by the offsets they committed.
+    """
+
+    def __init__(
+        self, *topics: str, instance: str = "", places: Mapping[str, Places] | None = None, **options: Any
+    ) -> None:
         super().__init__(*topics, **(options | {"group_instance_id": instance or None}))
         self.polled = time.monotonic()
+        self._places = (places or {}).get(str(options.get("group_id")))
+        self._placed: object = None
 
     @property
     def stopped(self) -> bool:
@@ -72,14 +81,47 @@ class PatientConsumer(AIOKafkaConsumer):
         """Wait for records. FastStream sleeps after an empty poll, which would delay what arrives meanwhile."""
         while True:
             self.polled = time.monotonic()
+            await self._begin_where_known()
             found = await super().getmany(*partitions, timeout_ms=max(timeout_ms, 1000), max_records=max_records)
-            if found:
+            # What came of partitions that were dealt out meanwhile begins where the group committed.
+            if found and self._is_placed():
                 return found
 
+    def _is_placed(self) -> bool:
+        return self._places is None or self._placed is self._dealt()
 
-def broker(bootstrap: str) -> KafkaBroker:
+    def _dealt(self) -> object:
+        # The object itself: after a rebalance the same partitions may have been another process's in between.
+        subscription = self._subscription.subscription
+        return None if subscription is None else subscription.assignment
+
+    async def _begin_where_known(self) -> None:
+        """Go to where the database says, once for each dealing out of partitions."""
+        if self._places is None or self._is_placed():
+            return
+        dealt = self._dealt()
+        try:
+            for partition, offset in (await self._places.begin(self.assignment())).items():
+                if self._dealt() is dealt:
+                    self.seek(partition, offset)
+        except UNREACHABLE as error:
+            _log.warning("places not read, trying again", extra={"cause": type(error).__name__})
+            await asyncio.sleep(0.2)
+            return
+        self._placed = dealt
+
+
+class Broker(KafkaBroker):
+    """A FastStream broker whose consumers may begin where their databases say; `places` are theirs by group."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.places: dict[str, Places] = {}
+
+
+def broker(bootstrap: str) -> Broker:
     """A FastStream broker that consumes only: what services send goes through the outbox."""
-    return KafkaBroker(
+    return Broker(
         bootstrap.split(","),
         consumer_only=True,
         allow_auto_create_topics=False,
@@ -91,13 +133,13 @@ def broker(bootstrap: str) -> KafkaBroker:
     )
 
 
-async def start(source: KafkaBroker, instance: str = "") -> None:
+async def start(source: Broker, instance: str = "") -> None:
     """Start a broker's subscribers with patient consumers, under the process's name where it has one."""
     await source.connect()
     config = source.config.broker_config
     builder = config.builder
     assert isinstance(builder, partial)
-    config.builder = partial(PatientConsumer, instance=instance, **builder.keywords)
+    config.builder = partial(PatientConsumer, instance=instance, places=source.places, **builder.keywords)
     await source.start()
 
 
@@ -105,14 +147,30 @@ Subscriber: TypeAlias = Callable[[KafkaMessage], Awaitable[None]]
 
 
 def subscribe(
-    source: KafkaBroker, *topics: str, group: str, max_records: int = 500
+    source: Broker,
+    *topics: str,
+    group: str,
+    places: Places | None = None,
+    max_records: int = 500,
+    gathered: bool = False,
 ) -> Callable[[Subscriber], Subscriber]:
-    """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone."""
+    """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone.
+
+    With `places` the database of the effect says where it begins; without, the offsets that the group committed. Where
+    nobody waits for the effect, records may be `gathered` by Kafka for a tenth of a second: fewer and larger batches,
+    and what is waited for goes first.
+    """
+    if places is not None:
+        source.places[group] = places
     decorator: Callable[[Subscriber], Subscriber] = source.subscriber(
         *topics,
         group_id=group,
         batch=True,
         max_records=max_records,
+        # A partition's part of a batch comes in one piece.
+        max_partition_fetch_bytes=max_records * _EVENT_BYTES,
+        fetch_min_bytes=_GATHERED_BYTES if gathered else 1,
+        fetch_max_wait_ms=_GATHERED_MS if gathered else 500,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,
@@ -225,9 +283,7 @@ class Inbox:
     """What stands between a subscriber and its effect; one for each (service, consumer).
 
     With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came. A
-    small batch waits `pause` seconds, where nobody waits for its effect: those who are waited for go first, and what
-    comes meanwhile makes one batch of the next.
+    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came.
     """
 
     def __init__(
@@ -238,21 +294,19 @@ class Inbox:
         consumer: str,
         parks: bool = True,
         only_new: OnlyNew = repeats.only_new,
-        pause: float = 0.0,
     ) -> None:
         self.consumption = Consumption(consumer)
+        self.places = Places(database, consumer)
+        """Where it begins: for a subscriber whose effect is in the database alone."""
         self._database = database
         self._service = service
         self._consumer = consumer
         self._parks = parks
         self._only_new = only_new
-        self._pause = pause
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
         records = self.consumption.began(message)
-        if len(records) < _SMALL:
-            await asyncio.sleep(self._pause)
         try:
             await self._effect(decode(records), handle)
         except Exception:
@@ -265,15 +319,20 @@ class Inbox:
     async def _effect(self, batch: Batch, handle: Handler) -> None:
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
-        if not batch.events:
-            return
+        whole = not batch.undecodable
         try:
             await self._until_reachable(batch.events, handle)
+        except WentBack:
+            raise
         except Exception as error:
+            whole = False
             if len(batch.events) > 1:
                 _log.warning("batch failed, taking events one by one", extra=self._about(error))
             for event in batch.events:
                 await self._alone(event, handle)
+        if not whole:
+            # What was parked does not say that all before it was taken in: only now all of the batch is.
+            await self._retry(lambda: self._transaction(self._come_to, [*batch.events, *batch.undecodable]))
 
     async def _alone(self, event: Received, handle: Handler) -> None:
         attempt = 0
@@ -282,6 +341,8 @@ class Inbox:
                 await self._until_reachable([event], handle)
                 self.consumption.stopped_by = None
                 return
+            except WentBack:
+                raise
             except Exception as error:
                 reason = type(error).__name__
                 about = self._about(error) | {"event": event.envelope.id, "attempt": attempt}
@@ -337,10 +398,15 @@ class Inbox:
                 await handle(connection, fresh)
             for event in follow:
                 await parking.park(connection, self._service, self._consumer, event, "follows a parked event")
+            await self._come_to(connection, events)
+        self.places.committed([event.record for event in events])
         labels = {"consumer": self._consumer}
         _consumed.add(len(fresh), labels)
         if len(free) > len(fresh):
             _repeated.add(len(free) - len(fresh), labels)
+
+    async def _come_to(self, connection: Connection, events: Sequence[Received]) -> None:
+        await self.places.advance(connection, [event.record for event in events])
 
     async def _transaction(self, handle: Handler, events: Sequence[Received]) -> None:
         async with self._database.transaction() as connection:
@@ -376,7 +442,7 @@ def _stand_in(record: Record) -> Envelope:
     )
 
 
-async def keep_running(source: KafkaBroker, health: Health, instance: str = "") -> None:
+async def keep_running(source: Broker, health: Health, instance: str = "") -> None:
     """Start a broker's subscribers, however long Kafka takes to be there, and stop them when cancelled.
 
     Writes are answered meanwhile: a service needs Kafka to hear and to be heard, not to decide.
@@ -398,7 +464,7 @@ async def keep_running(source: KafkaBroker, health: Health, instance: str = "") 
 
 
 @asynccontextmanager
-async def running(source: KafkaBroker) -> AsyncIterator[None]:
+async def running(source: Broker) -> AsyncIterator[None]:
     """A broker that runs within the block."""
     await start(source)
     try:

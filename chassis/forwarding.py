@@ -74,7 +74,7 @@ class Forwarder:
         for event in batch.events:
             made = await self._turned(event) if self._is_new(event) else None
             if made is not None:
-                records.append(_ready(event, made))
+                records.append(_ready(made))
         await self._send(records)
         for event in batch.events:
             self._remember(event)
@@ -162,6 +162,6 @@ class Forwarder:
                 pause = min(2, pause * 2)
 
 
-def _ready(cause: Received, made: Outgoing) -> Ready:
-    with telemetry.event_span(f"forward {made.topic}", cause.envelope.traceparent):
+def _ready(made: Outgoing) -> Ready:
+    with telemetry.event_span(f"forward {made.topic}", made.envelope.traceparent):
         return Ready(made.topic, made.envelope.key.encode(), made.value, to_headers(made.envelope))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncpg
@@ -135,7 +135,7 @@ _ID, _SUBJECT = "{id}", "{subject}"
 
 def _encoded(envelope: Envelope, patterns: dict[Envelope, str]) -> str:
     """The headers as the outbox keeps them. Events made together differ in two: the others are encoded once."""
-    common = replace(envelope, id=_ID, subject=_SUBJECT, key="")
+    common = envelope._replace(id=_ID, subject=_SUBJECT, key="")
     pattern = patterns.get(common)
     if pattern is None:
         pattern = patterns[common] = encode_headers(to_headers(common))

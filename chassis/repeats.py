@@ -5,6 +5,7 @@ It absorbs redelivery, a relay that sends again and a consumer that wakes late, 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
 # Rows are taken in one order by all consumers, so that two that share keys after a rebalance cannot deadlock.
 _ADVANCE = """
-    INSERT INTO repeat_guard AS guard (consumer, source, key, sequence)
-    SELECT $1, source, key, sequence FROM unnest($2::text[], $3::text[], $4::bigint[]) AS seen (source, key, sequence)
-    ON CONFLICT (consumer, source, key) DO UPDATE SET sequence = greatest(guard.sequence, excluded.sequence)
-    RETURNING source, key, old.sequence AS before
+    INSERT INTO repeat_guard AS guard (consumer, name, sequence)
+    SELECT $1, name, sequence FROM unnest($2::uuid[], $3::bigint[]) AS seen (name, sequence)
+    ON CONFLICT (consumer, name) DO UPDATE SET sequence = greatest(guard.sequence, excluded.sequence)
+    RETURNING name, old.sequence AS before
 """
 
 
@@ -31,15 +32,24 @@ async def only_new(connection: Connection, consumer: str, events: Sequence[Recei
     for event in events:
         envelope = event.envelope
         if envelope.sequence is not None:
-            name = (envelope.source, envelope.key)
-            greatest[name] = max(envelope.sequence, greatest.get(name, -1))
+            key = (envelope.source, envelope.key)
+            greatest[key] = max(envelope.sequence, greatest.get(key, -1))
     if not greatest:
         return list(events)
-    names = sorted(greatest)
-    rows = await connection.fetch(
-        _ADVANCE, consumer, [s for s, _ in names], [k for _, k in names], [greatest[name] for name in names]
-    )
-    return newer(events, {(row["source"], row["key"]): row["before"] for row in rows if row["before"] is not None})
+    keys = {name_of(*key): key for key in greatest}
+    names = sorted(keys)
+    rows = await connection.fetch(_ADVANCE, consumer, names, [greatest[keys[name]] for name in names])
+    return newer(events, {keys[row["name"].hex]: row["before"] for row in rows if row["before"] is not None})
+
+
+async def not_known(_connection: Connection, _consumer: str, events: Sequence[Received]) -> list[Received]:
+    """All of them: for an effect that knows by itself what it has taken in."""
+    return list(events)
+
+
+def name_of(source: str, key: str) -> str:
+    """Under what a key is guarded: 32 hexadecimal digits, whatever its length."""
+    return hashlib.sha256(f"{source} {key}".encode()).hexdigest()[:32]
 
 
 def newer(events: Sequence[Received], last: dict[tuple[str, str], int]) -> list[Received]:
@@ -47,10 +57,10 @@ def newer(events: Sequence[Received], last: dict[tuple[str, str], int]) -> list[
     found = []
     for event in events:
         envelope = event.envelope
-        name = (envelope.source, envelope.key)
+        key = (envelope.source, envelope.key)
         if envelope.sequence is not None:
-            if envelope.sequence <= last.get(name, -1):
+            if envelope.sequence <= last.get(key, -1):
                 continue
-            last[name] = envelope.sequence
+            last[key] = envelope.sequence
         found.append(event)
     return found

@@ -132,7 +132,7 @@ _ADVANCE = """
 
 def marked(fact: Outgoing, name: str) -> Outgoing:
     """A fact as it is published again: the same event, at the time it was first told, for who asked."""
-    return replace(fact, envelope=replace(fact.envelope, replay=True, replay_for=name))
+    return replace(fact, envelope=fact.envelope._replace(replay=True, replay_for=name))
 
 
 async def begin(connection: Connection, name: str) -> Progress:

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -135,17 +135,12 @@ def span(
         yield opened
 
 
-@contextmanager
-def event_span(name: str, traceparent: str | None) -> Iterator[Span]:
+def event_span(name: str, traceparent: str | None) -> AbstractContextManager[Span]:
     """A span for one event of a sampled trace; free of cost for the many that are not sampled."""
-    if traceparent is None:
-        yield _NONE
-        return
-    with span(name, traceparent, SpanKind.CONSUMER) as opened:
-        yield opened
+    return _NONE if traceparent is None else span(name, traceparent, SpanKind.CONSUMER)
 
 
-_NONE: Span = NonRecordingSpan(trace.INVALID_SPAN_CONTEXT)
+_NONE = nullcontext[Span](NonRecordingSpan(trace.INVALID_SPAN_CONTEXT))
 
 
 def gauge(name: str, description: str, read: Callable[[], float], **attributes: str) -> None:

@@ -15,6 +15,8 @@ TWO_AT_A_TIME = ("-n", "2", "--dist", "loadscope")
 
 OWN_OPTIONS = ("--backends",)
 """Options of this suite that choose no tests; each has a value, after `=` or as the next argument."""
+FULL_FAULTS = ("--faults", "full")
+FAULTS_ALONE = ("tests/faults", *FULL_FAULTS)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +26,10 @@ def register(app: typer.Typer) -> None:
 
 
 def test(context: typer.Context) -> None:
-    """Run the tests; every argument goes to pytest. Without any but those of the suite's own, all tests, two at a time."""
+    """Run the tests; every argument goes to pytest. Without any but `--backends`, all of them, two at a time.
+
+    `--faults full` alone runs what the faults are, at full length: up to 40 minutes.
+    """
     try:
         fetch_jars()
     except JarsUnavailable as error:
@@ -35,9 +40,12 @@ def test(context: typer.Context) -> None:
 
 
 def _arguments(given: list[str]) -> list[str]:
-    """What pytest is told: two workers, unless more is asked than on what to run the tests."""
-    pairs = zip([*given, ""], ["", *given], strict=True)
-    others = [one for one, before in pairs if one and not _is_own(one) and before not in OWN_OPTIONS]
+    """What pytest is told: two workers, or the faults alone, unless more is asked than on what to run the tests."""
+    pairs = list(zip(given, ["", *given], strict=False))
+    own = [one for one, before in pairs if _is_own(one) or before in OWN_OPTIONS]
+    others = tuple(one for one, before in pairs if not _is_own(one) and before not in OWN_OPTIONS)
+    if others == FULL_FAULTS:
+        return [*FAULTS_ALONE, *own]
     return given if others else [*TWO_AT_A_TIME, *given]
 
 

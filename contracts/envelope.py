@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import uuid_utils.compat as uuid_utils
 from pydantic import BaseModel, ConfigDict
@@ -34,8 +33,7 @@ class Event(Contract):
     TYPE: ClassVar[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The CloudEvents attributes of one event.
 
     `key` is the Kafka record key: the entity within which order matters. `sequence` (the outbox id) grows per

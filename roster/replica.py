@@ -7,11 +7,10 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
 from chassis import telemetry
-from chassis.consumer import Handler, Inbox, Received, subscribe
+from chassis.consumer import Broker, Handler, Inbox, Received, subscribe
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
 from contracts.directory import BEAT_KEY, TOPIC
@@ -74,10 +73,10 @@ class Roster:
         self.age = 86400.0
         telemetry.gauge("preau_roster_age_seconds", "Seconds since the directory was heard of", lambda: self.age)
 
-    def subscribe(self, broker: KafkaBroker) -> None:
+    def subscribe(self, broker: Broker) -> None:
         """Have the broker feed this replica."""
 
-        @subscribe(broker, TOPIC, group=self._group, max_records=2000)
+        @subscribe(broker, TOPIC, group=self._group, places=self._inbox.places, max_records=2000)
         async def on_directory(message: KafkaMessage) -> None:
             await self._inbox.receive(message, self._apply)
 

@@ -30,12 +30,18 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What the platform of journeys and faults stands on."""
+    """What the platform of journeys and faults stands on, and how long the faults last."""
     parser.addoption(
         "--backends",
         choices=(EMBEDDED, CONTAINERS, URLS),
         default=EMBEDDED,
         help="servers of the running platform: embedded ones, containers, or those PREAU_POSTGRES_URL and PREAU_KAFKA give",
+    )
+    parser.addoption(
+        "--faults",
+        choices=("short", "full"),
+        default="short",
+        help="short: each fault once, for seconds; full: at full length, several times",
     )
 
 

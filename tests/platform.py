@@ -5,8 +5,10 @@ Everything here is synchronous, so that tests under Playwright's own event loop 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -30,7 +32,7 @@ from infra.local.databases import address
 from infra.local.home import CHECKOUT, Home
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import SUPERUSER
-from infra.local.processes import last_line, wait_until
+from infra.local.processes import last_line, marked, wait_until, working_in
 from infra.local.system import database_name
 from tests.provider import CLIENT, SECRET
 from tests.servers import SETTINGS, Servers, servers
@@ -63,6 +65,76 @@ class Reply:
 
 
 @dataclass
+class Supervised:
+    """The supervisor of a home and all it runs, as `preau up --detach` runs it, with every request traced."""
+
+    home: Home
+    provider_port: int
+    servers: Servers
+    _process: subprocess.Popen[bytes] | None = None
+    _port: int = 0
+
+    def start(self) -> None:
+        """Start it, at the same address as before, and wait until it is up."""
+        self.home.create()
+        log = self.home.logs / "supervisor.log"
+        with log.open("ab") as output:
+            command = [sys.executable, "-P", "-m", "cli", "supervise", f"--port={self._port}", f"--scale={SCALE}"]
+            self._process = process = subprocess.Popen(
+                command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+        def up() -> bool:
+            assert process.poll() is None, f"the platform did not start: {last_line(log)}"
+            return bool((ask(self.home, "status") or {}).get("up"))
+
+        try:
+            wait_until(up, START_SECONDS, "the platform's start", pause=0.2)
+        except BaseException:
+            self.stop()
+            raise
+        self._port = int(RunningHome.of(self.home).url.rpartition(":")[2])
+
+    def _environment(self) -> dict[str, str]:
+        traced = {"PREAU_TRACES": f"file:{self.home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
+        named = {"PREAU_SIGN_IN_PROVIDERS": json.dumps([_provider(self.provider_port)])}
+        # A message whose process was killed is sent again within seconds.
+        quick = {"PREAU_SMTP_SECONDS": "2", "PREAU_LEASE_SECONDS": "6"}
+        where = {"PREAU_HOME": str(self.home.root), "PYTHONPATH": str(CHECKOUT)}
+        # An embedded platform is told of no other servers, whatever the caller's environment says.
+        stands_on = {**dict.fromkeys(SETTINGS, ""), **self.servers.settings}
+        return {**os.environ, **traced, **named, **quick, **stands_on, **where}
+
+    def kill(self) -> None:
+        """End all of it at once, as a power cut would."""
+        assert self._process is not None
+        servers = working_in(self.home.root / "postgres" / "data", "postgres")
+        running = [process.pid for process in [*marked(self.home.root), *servers]]
+        for pid in [self._process.pid, *running]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Stop it in order."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _provider(port: int) -> dict[str, object]:
+    """A provider that a test may start on this port; until then it is away."""
+    label = {"fr": "le collège", "en": "the school"}
+    issuer = f"http://{LOOPBACK}:{port}"
+    return {"name": "school", "label": label, "issuer": issuer, "client_id": CLIENT, "client_secret": SECRET}
+
+
+@dataclass
 class Platform:
     """A running platform with the demo school."""
 
@@ -73,6 +145,8 @@ class Platform:
     """Where the platform looks for a provider of OpenID Connect, named `school`; a test may start one there."""
     servers: Servers
     """PostgreSQL and Kafka, for tests that take them away."""
+    supervised: Supervised
+    """What runs, for whoever kills all of it and starts it again."""
     guardian: Login = Login(demo_school.PARENT.login)
     """Legal guardian of two children."""
     teacher: Login = Login(demo_school.TEACHER.login)
@@ -223,54 +297,14 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     stash = request.config.stash
     if _STARTED not in stash:
         home = Home(tmp_path_factory.mktemp("platform") / "home")
-        provider_port = free_port()
         stands_on = servers(request.config.getoption("--backends"), home)
         # Cleanups run in reverse: the platform stops before its servers do.
         request.config.add_cleanup(stands_on.end)
-        process = _start(home, provider_port, stands_on)
-        request.config.add_cleanup(lambda: _stop(home, process))
+        supervised = Supervised(home, free_port(), stands_on)
+        request.config.add_cleanup(supervised.stop)
+        supervised.start()
         running = RunningHome.of(home)
-        stash[_STARTED] = Platform(home, running.url, running.operator_token(), provider_port, stands_on)
+        stash[_STARTED] = Platform(
+            home, running.url, running.operator_token(), supervised.provider_port, stands_on, supervised
+        )
     return stash[_STARTED]
-
-
-def _provider(port: int) -> dict[str, object]:
-    """A provider that a test may start on this port; until then it is away."""
-    label = {"fr": "le collège", "en": "the school"}
-    issuer = f"http://{LOOPBACK}:{port}"
-    return {"name": "school", "label": label, "issuer": issuer, "client_id": CLIENT, "client_secret": SECRET}
-
-
-def _start(home: Home, provider_port: int, stands_on: Servers) -> subprocess.Popen[bytes]:
-    home.create()
-    log = home.logs / "supervisor.log"
-    with log.open("ab") as output:
-        # As `preau up --detach` does, with every request traced.
-        command = [sys.executable, "-P", "-m", "cli", "supervise", "--port=0", f"--scale={SCALE}"]
-        traced = {"PREAU_TRACES": f"file:{home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}
-        named = {"PREAU_SIGN_IN_PROVIDERS": json.dumps([_provider(provider_port)])}
-        # An embedded platform is told of no other servers, whatever the caller's environment says.
-        told = {**dict.fromkeys(SETTINGS, ""), **stands_on.settings}
-        own = {"PREAU_HOME": str(home.root), "PYTHONPATH": str(CHECKOUT)}
-        environment = {**os.environ, **traced, **named, **told, **own}
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-
-    def up() -> bool:
-        assert process.poll() is None, f"the platform did not start: {last_line(log)}"
-        return bool((ask(home, "status") or {}).get("up"))
-
-    try:
-        wait_until(up, START_SECONDS, "the platform's start", pause=0.2)
-    except BaseException:
-        _stop(home, process)
-        raise
-    return process
-
-
-def _stop(home: Home, process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -75,15 +75,15 @@ def servers(backend: str, home: Home) -> Servers:
     if backend == URLS:
         return by_url()
     signals = {"postgres": signal.SIGINT, "kafka": signal.SIGTERM}
-    return Servers({name: Supervised(home, name, number) for name, number in signals.items()})
+    return Servers({name: Kept(home, name, number) for name, number in signals.items()})
 
 
 # Embedded
 
 
 @dataclass
-class Supervised:
-    """A part of a running home."""
+class Kept:
+    """A part that the supervisor of a home keeps running."""
 
     home: Home
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-ON_THE_PLATFORM = ("tests/journeys/", "tests/browser/", "tests/abuse/")
+ON_THE_PLATFORM = ("tests/journeys/", "tests/browser/", "tests/abuse/", "tests/faults/")
 """Where tests are that use the fixture `platform`: a worker that met one would start a platform of its own."""
 
 

@@ -57,7 +57,7 @@ async def outage(stage: Stage, home: Home, parts: Sequence[str]) -> str:
         posting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await posting
-    await _until_ready(home, victims)
+    await until_ready(home, victims)
     ready = time.time() - killed
     await stage.expect_all("everything acknowledged has arrived", RECOVERY_SECONDS)
     await stage.expect(lambda: all(r.worker for r in stage.readers.values()), "every stream is open", RECOVERY_SECONDS)
@@ -96,30 +96,34 @@ async def _post_steadily(stage: Stage) -> int:
 
 
 async def _victim(stage: Stage, home: Home, part: str) -> tuple[str, int]:
-    status = await _status(home)
-    pids = {one["part"]: one["pid"] for one in status["parts"] if one["pid"]}
+    running = (await status(home))["parts"]
+    pids = {one["part"]: one["pid"] for one in running if one["pid"]}
     if part == "gateway":
         serving = stage.reader(school.PARENT).worker
         part = next((name for name, pid in pids.items() if str(pid) == serving), part)
     if part not in pids:
         part = next((name for name in pids if _WORKER.sub("", name) == part), part)
     if part not in pids:
-        if where := next((one["where"] for one in status["parts"] if one["part"] == part), ""):
+        if where := next((one["where"] for one in running if one["part"] == part), ""):
             raise NoSuchPart(f"{part} runs elsewhere, at {where}: it isn't the demo's to kill")
         raise NoSuchPart(f"no part named {part} runs: {', '.join(sorted(pids))}")
     return part, int(pids[part])
 
 
-async def _status(home: Home) -> dict[str, Any]:
+async def status(home: Home) -> dict[str, Any]:
+    """What the supervisor says of its parts."""
     answer = await asyncio.to_thread(ask, home, "status")
     return answer or {"parts": []}
 
 
-async def _until_ready(home: Home, killed: Mapping[str, int]) -> None:
-    """Wait until the supervisor has started the parts anew and finds every part ready."""
+async def until_ready(home: Home, killed: Mapping[str, int]) -> None:
+    """Wait until the supervisor has started the parts killed (their former process ids) anew and finds every part ready.
+
+    Raises `StepFailed` when that takes too long.
+    """
     deadline = time.monotonic() + RECOVERY_SECONDS
     while True:
-        parts = {one["part"]: one for one in (await _status(home))["parts"]}
+        parts = {one["part"]: one for one in (await status(home))["parts"]}
         again = all(name in parts and parts[name]["pid"] not in (None, pid) for name, pid in killed.items())
         if again and all(one["state"] == "ready" for one in parts.values()):
             return

@@ -14,7 +14,7 @@ from chassis.outbox import OutboxWaker
 from chassis.process import Process, run
 from chassis.settings import pem
 from roster.replica import ROSTER, Roster
-from services.feed import api, rebuild
+from services.feed import api
 from services.feed.lines import Lines
 from services.feed.rebuild import Rebuild
 from services.feed.settings import FeedSettings
@@ -29,8 +29,6 @@ async def compose(process: Process, settings: FeedSettings) -> None:
     await process.part(database.open(), database.close)
     waker = OutboxWaker(database)
     await process.part(waker.start(), waker.stop)
-    async with database.transaction() as connection:
-        await rebuild.announce(connection)
     roster = Roster(database, "feed")
     broker = consumer.broker(settings.kafka)
     roster.subscribe(broker)

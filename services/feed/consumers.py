@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
-from chassis.consumer import Inbox, Received, subscribe
+from chassis.consumer import Broker, Inbox, Received, subscribe
 from chassis.database import Connection
 from chassis.forwarding import Forwarder
 from contracts import feed, grades
@@ -27,20 +26,27 @@ def history(generation: int) -> str:
     return "feed-history" if generation == 1 else f"feed-history-g{generation}"
 
 
-def project(broker: KafkaBroker, forwarder: Forwarder, generation: int) -> None:
+def project(broker: Broker, forwarder: Forwarder, generation: int) -> None:
     """Have the broker turn domain events into a generation's."""
 
-    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation), max_records=1000)
+    @subscribe(broker, *DOMAIN_TOPICS, group=projector(generation))
     async def on_fact(message: KafkaMessage) -> None:
         await forwarder.receive(message)
 
 
-def keep(broker: KafkaBroker, inbox: Inbox, generation: int) -> None:
+def keep(broker: Broker, inbox: Inbox, generation: int) -> None:
     """Have the broker take a generation's topic into its history."""
 
     async def effect(connection: Connection, events: Sequence[Received]) -> None:
         await usecases.keep(connection, events, generation)
 
-    @subscribe(broker, feed.topic_of(generation), group=history(generation), max_records=1000)
+    @subscribe(
+        broker,
+        feed.topic_of(generation),
+        group=history(generation),
+        places=inbox.places,
+        max_records=4000,
+        gathered=True,
+    )
     async def on_item(message: KafkaMessage) -> None:
         await inbox.receive(message, effect)

@@ -7,19 +7,20 @@ import contextlib
 import logging
 from collections.abc import Iterable
 
+from aiokafka.errors import KafkaError
+
 from chassis import consumer
 from chassis.consumer import Inbox
 from chassis.database import UNREACHABLE, Database
 from chassis.forwarding import Forwarder
 from chassis.health import Health
-from services.feed import consumers, store, usecases
+from chassis.repeats import not_known
+from services.feed import consumers, lineage, store, usecases
 from services.feed.settings import FeedSettings
 from services.feed.store import Generation
 
 _POLL_SECONDS = 1.0
 _REMOVED_AT_ONCE = 2_000
-_HISTORY_SECONDS = 0.025
-"""How long the history lets the streams go first: who reads a page has its cursor, and streams on from there."""
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +37,12 @@ class Line:
             consumer=consumers.projector(generation),
             turn=usecases.turner(generation),
         )
-        self._inbox = Inbox(database, service="feed", consumer=consumers.history(generation), pause=_HISTORY_SECONDS)
+        self._inbox = Inbox(
+            database,
+            service="feed",
+            consumer=consumers.history(generation),
+            only_new=not_known,
+        )
         broker = consumer.broker(settings.kafka)
         consumers.project(broker, self._forwarder, generation)
         consumers.keep(broker, self._inbox, generation)
@@ -61,7 +67,7 @@ class Line:
 
 
 class Lines:
-    """Keeps a line for each generation that is building or serves, and removes what retired ones left."""
+    """Keeps a line for each generation that is building or serves, once it is known which; removes what retired ones left."""
 
     def __init__(self, database: Database, settings: FeedSettings, health: Health) -> None:
         self._database = database
@@ -78,11 +84,15 @@ class Lines:
 
     async def keep(self) -> None:
         """Keep them for ever."""
+        taken_up = False
         try:
             while True:
                 try:
+                    if not taken_up:
+                        await lineage.take_up(self._database, self._settings.kafka)
+                        taken_up = True
                     await self._match()
-                except UNREACHABLE as error:
+                except (KafkaError, *UNREACHABLE) as error:
                     _log.warning("generations not read", extra={"cause": type(error).__name__})
                 await asyncio.sleep(_POLL_SECONDS)
         finally:

@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from chassis.database import Connection
 
 _PUT = """
-    INSERT INTO items AS known (id, scope, uai, category, published_at, generation, position, removed, body)
-    SELECT id, scope, uai, category, published_at, $9, position, removed, body
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bool[], $8::bytea[])
-        AS new (id, scope, uai, category, published_at, position, removed, body)
-    ON CONFLICT (generation, id) DO UPDATE
-        SET position = excluded.position, removed = excluded.removed, body = excluded.body,
-            published_at = CASE WHEN excluded.removed THEN known.published_at ELSE excluded.published_at END
-    RETURNING (NOT new.removed)::int - (NOT coalesce(old.removed, true))::int AS more
+    WITH put AS (
+        INSERT INTO items AS known (id, scope, uai, category, published_at, generation, position, sequence, removed, body)
+        SELECT id, scope, uai, category, published_at, $10, position, sequence, removed, body
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[],
+                    $8::bool[], $9::bytea[])
+            AS new (id, scope, uai, category, published_at, position, sequence, removed, body)
+        ON CONFLICT (generation, id) DO UPDATE
+            SET position = excluded.position, sequence = excluded.sequence, removed = excluded.removed, body = excluded.body,
+                published_at = CASE WHEN excluded.removed THEN known.published_at ELSE excluded.published_at END
+            WHERE known.sequence < excluded.sequence
+        RETURNING (NOT new.removed)::int - (NOT coalesce(old.removed, true))::int AS more
+    )
+    SELECT coalesce(sum(more), 0) FROM put
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """An item as it stands: its scope as `guardians:pupils/<id>`, its JSON as on the wire, where it last changed."""
 
     id: UUID
@@ -33,6 +38,8 @@ class Item:
     position: int
     removed: bool
     body: bytes
+    sequence: int = -1
+    """Of the event that made it so; only written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,11 @@ _KNOWN = """
 
 
 async def put(connection: Connection, items: Sequence[Item], generation: int) -> int:
-    """Make these the state of their items, in one statement; each id once. Returns how many more stand now."""
-    rows = await connection.fetch(
+    """Make these the state of their items where they are newer, in one statement; each id once.
+
+    Returns how many more stand now.
+    """
+    more: int = await connection.fetchval(
         _PUT,
         [i.id for i in items],
         [i.scope for i in items],
@@ -62,11 +72,12 @@ async def put(connection: Connection, items: Sequence[Item], generation: int) ->
         [i.category for i in items],
         [i.published_at for i in items],
         [i.position for i in items],
+        [i.sequence for i in items],
         [i.removed for i in items],
         [i.body for i in items],
         generation,
     )
-    return sum(row["more"] for row in rows)
+    return more
 
 
 async def advance(connection: Connection, generation: int, position: int) -> bool:
@@ -134,6 +145,7 @@ async def remove_some(connection: Connection, generation: int, consumers: Sequen
         if await connection.execute(_REMOVE_GUARDS, consumer, limit) != "DELETE 0":
             return True
     await connection.execute("DELETE FROM parked_keys WHERE consumer = ANY($1::text[])", consumers)
+    await connection.execute("DELETE FROM places WHERE consumer = ANY($1::text[])", consumers)
     await connection.execute("UPDATE generations SET state = 'gone', items = 0 WHERE generation = $1", generation)
     return False
 

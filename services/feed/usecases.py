@@ -20,7 +20,7 @@ from chassis.outbox import Outgoing, dump
 from chassis.problems import FieldError, Problem
 from contracts import feed
 from contracts.directory import Uai, person_key
-from contracts.envelope import Audience, Envelope
+from contracts.envelope import Audience
 from roster import store as roster
 from roster.oversight import school_of_pupil
 from services.feed import domain, store
@@ -50,33 +50,25 @@ def _turn(generation: int, event: Received) -> Outgoing | None:
     if item is None:
         return None
     cause = event.envelope
-    envelope = Envelope(
-        id=cause.id,
-        type=item.TYPE,
-        source=feed.SOURCE,
-        subject=cause.subject,
-        key=f"{cause.source.removeprefix('/')}:{cause.key}",
-        time=cause.time,
-        uai=cause.uai,
-        audience=cause.audience,
-        directory_position=cause.directory_position,
-        sequence=cause.sequence,
-        traceparent=cause.traceparent,
-        replay=cause.replay,
-        replay_for=cause.replay_for,
-    )
+    key = f"{cause.source.removeprefix('/')}:{cause.key}"
+    envelope = cause._replace(type=item.TYPE, source=feed.SOURCE, key=key)
     return Outgoing(feed.topic_of(generation), envelope, dump(item))
 
 
 async def keep(connection: Connection, events: Sequence[Received], generation: int) -> None:
-    """Take a batch of a generation's topic into its history; of several states of one item the last counts."""
+    """Take a batch of a generation's topic into its history; of several states of one item the newest counts.
+
+    What comes again, or late, is known by the sequence that is kept with each item.
+    """
     if not await store.advance(connection, generation, max(event.record.offset for event in events)):
         return
     items: dict[UUID, Item] = {}
     for event in events:
         if event.value is not None and event.envelope.type in _KINDS:
             item = _item(event, event.value)
-            items[item.id] = item
+            known = items.get(item.id)
+            if known is None or known.sequence < item.sequence:
+                items[item.id] = item
     if items:
         more = await store.put(connection, list(items.values()), generation)
         await store.count(connection, generation, more)
@@ -108,6 +100,7 @@ def _item(event: Received, value: bytes) -> Item:
         position=event.record.offset,
         removed=event.envelope.type == feed.ItemRemoved.TYPE,
         body=value,
+        sequence=event.envelope.sequence or 0,
     )
 
 

@@ -21,6 +21,7 @@ from chassis.identity import TokenSigner
 from chassis.migrations import CHASSIS, migrate
 from chassis.process import Process, file_limit, run
 from chassis.settings import pem
+from chassis.wire import Bounds
 from contracts import directory, feed, generations
 from roster.replica import ROSTER, Roster
 from services.gateway import api, limits, store
@@ -53,7 +54,6 @@ from services.gateway.stream.ring import Ring
 from services.gateway.stream.tail import Tail
 from services.gateway.stream.turns import SchoolWatch, keep_dates
 from services.gateway.upstream import InwardTokens, Upstream
-from services.gateway.wire import Bounds
 
 GATEWAY = ("gateway", Path(__file__).parent / "migrations")
 COMPONENTS = (CHASSIS, ROSTER, GATEWAY)

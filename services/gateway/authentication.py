@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ import asyncpg
 from chassis.database import UNREACHABLE, Database
 from services.gateway import store
 from services.gateway.domain import Kind, Principal, digest, presented
+from services.gateway.gathering import Gathering
 
 RECHECK_SECONDS = 30.0
 _KNOWN = 50_000
@@ -31,6 +32,7 @@ class Authenticator:
     def __init__(self, database: Database) -> None:
         self.on_revoked: Callable[[UUID], None] = lambda _: None
         self._database = database
+        self._principals = Gathering(self._look_up)
         self._known: OrderedDict[tuple[Kind, bytes], tuple[float, Principal]] = OrderedDict()
         self._secrets: dict[UUID, tuple[Kind, bytes]] = {}
         self._revoked: OrderedDict[UUID, None] = OrderedDict()
@@ -45,14 +47,18 @@ class Authenticator:
         known = self._known.get(name)
         if known is not None and known[0] > time.monotonic():
             return known[1] if known[1].expires_at > datetime.now(UTC) else None
-        async with self._database.connection() as connection:
-            principal = await store.principal(connection, kind, name[1])
+        principal = await self._principals.of(name[1])
         # It may have been revoked between the statement and here.
-        if principal is None or principal.credential in self._revoked:
+        if principal is None or principal.kind is not kind or principal.credential in self._revoked:
             self._known.pop(name, None)
             return None
         self._remember(name, principal)
         return principal
+
+    async def _look_up(self, digests: Sequence[bytes]) -> dict[bytes, Principal | None]:
+        async with self._database.connection() as connection:
+            found = await store.principals(connection, digests)
+        return {digest: found.get(digest) for digest in digests}
 
     def known(self, headers: Mapping[bytes, bytes]) -> Principal | None:
         """Whose request it is as far as this process knows without asking the database."""

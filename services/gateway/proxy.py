@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from chassis.identity import unauthenticated
-from chassis.problems import Problem, not_found
+from chassis.problems import Problem, busy, not_found
 from services.gateway.authentication import Authenticator
 from services.gateway.domain import (
     COOKIE,
@@ -41,11 +42,18 @@ _NOT_INWARD = _HOP_BY_HOP | _OURS
 _PAGES = (COOKIE, DEVICE_COOKIE, IDENTITY_COOKIE, "__Host-preau_lang")
 """The cookies that pages get: the session, what goes back to us with a sign-in, and the language the visitor chose."""
 _NOT_BACK = frozenset((*(name.encode() for name in _HOP_BY_HOP), b"x-request-id", b"server", b"date"))
+_log = logging.getLogger(__name__)
 
 
 def foreign_site() -> Problem:
     """The answer to a write that rests on a cookie and does not come from our own pages."""
     return Problem(403, "foreign-site", "This request comes from another site")
+
+
+def refused_token(service: str) -> Problem:
+    """The answer where a service does not take the gateway's own token: clocks or keys are wrong, and no visitor's fault."""
+    _log.error("internal token refused", extra={"service": service})
+    return busy("The service does not take this gateway's word.", 5)
 
 
 class ToServices(BaseRoute):
@@ -95,6 +103,8 @@ class Proxy:
         outward = [*passed_on(scope["headers"]), *_forwarded(scope, headers), *credentials]
         body = await _read(receive)
         async with self._upstream.request(service, scope["method"], target, outward, body) as response:
+            if service != PORTAL and response.status == 401:
+                raise refused_token(service)
             await _send_back(response, send, head=scope["method"] == "HEAD")
 
     def _to_portal(self, scope: Scope, headers: dict[bytes, bytes]) -> Headers:

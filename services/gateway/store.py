@@ -116,16 +116,17 @@ async def add_credential(
     return ends
 
 
-async def principal(connection: Connection, kind: Kind, digest: bytes) -> Principal | None:
-    """Whose secret this is, None for one that is unknown, over or revoked."""
-    row = await connection.fetchrow(
-        "SELECT c.id AS credential, c.kind, c.expires_at, a.id, a.login, a.person"
+async def principals(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, Principal]:
+    """Whose secrets these are, by digest; those that are unknown, over or revoked are absent."""
+    rows = await connection.fetch(
+        "SELECT c.digest, c.id AS credential, c.kind, c.expires_at, a.id, a.login, a.person"
         " FROM credentials c JOIN accounts a ON a.id = c.account"
-        " WHERE c.digest = $1 AND c.kind = $2 AND c.expires_at > now()",
-        digest,
-        kind,
+        " WHERE c.digest = ANY($1::bytea[]) AND c.expires_at > now()",
+        list(digests),
     )
-    return None if row is None else Principal(_account(row), row["credential"], Kind(row["kind"]), row["expires_at"])
+    return {
+        row["digest"]: Principal(_account(row), row["credential"], Kind(row["kind"]), row["expires_at"]) for row in rows
+    }
 
 
 async def living(connection: Connection, credentials: Iterable[UUID]) -> set[UUID]:

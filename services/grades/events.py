@@ -46,7 +46,7 @@ def event_again(standing: Standing, directory_position: int) -> Outgoing:
     grade, mark = grade_id(standing.assessment.id, standing.pupil), _mark(told.mark)
     fact = _event(_reference(standing.assessment), uai, change, standing.updated_at, grade, mark)
     event = _ready(fact, uai, directory_position, Stamp.now())
-    return replace(event, envelope=replace(event.envelope, id=str(told.event), time=standing.updated_at))
+    return replace(event, envelope=event.envelope._replace(id=str(told.event), time=standing.updated_at))
 
 
 _Fact: TypeAlias = grades.GradePublished | grades.GradeCorrected | grades.GradeWithdrawn

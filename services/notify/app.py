@@ -24,8 +24,6 @@ from services.notify.usecases.telling import Memory
 from services.notify.worker import Courier
 
 MIGRATIONS = ("notify", Path(__file__).parent / "migrations")
-_QUEUE_SECONDS = 0.05
-"""How long the queue lets the streams go first: an e-mail is not read within milliseconds."""
 
 
 async def compose(process: Process, settings: NotifySettings) -> None:
@@ -44,7 +42,7 @@ async def compose(process: Process, settings: NotifySettings) -> None:
     await process.part(asyncio.sleep(0), courier.drain)
     process.background("queue depth", courier.measure())
     process.background("pruning", courier.prune())
-    inbox = Inbox(database, service="notify", consumer=consumers.CONSUMER, pause=_QUEUE_SECONDS)
+    inbox = Inbox(database, service="notify", consumer=consumers.CONSUMER)
     roster = Roster(database, "notify", beside=telling.know)
     broker = consumer.broker(settings.kafka)
     memory = Memory(timedelta(hours=settings.news_hours), timedelta(days=settings.message_days))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
-from chassis.consumer import Inbox, Received, subscribe
+from chassis.consumer import Broker, Inbox, Received, subscribe
 from chassis.database import Connection
 from contracts import grades
 from roster.causality import CauseFirst
@@ -19,7 +18,7 @@ DOMAIN_TOPICS = (grades.TOPIC,)
 CONSUMER = "notify"
 
 
-def listen(broker: KafkaBroker, inbox: Inbox, channels: Sequence[str], memory: Memory) -> None:
+def listen(broker: Broker, inbox: Inbox, channels: Sequence[str], memory: Memory) -> None:
     """Have the broker queue what domain events tell, each once this service's roster knows what its writer knew."""
 
     async def effect(connection: Connection, events: Sequence[Received]) -> None:
@@ -27,6 +26,7 @@ def listen(broker: KafkaBroker, inbox: Inbox, channels: Sequence[str], memory: M
 
     cause_first = CauseFirst(effect, inbox.consumption.alive)
 
-    @subscribe(broker, *DOMAIN_TOPICS, group=CONSUMER)
+    # By the group's offsets, not by places: of a database that was lost they are what is left to know who was told.
+    @subscribe(broker, *DOMAIN_TOPICS, group=CONSUMER, gathered=True)
     async def on_fact(message: KafkaMessage) -> None:
         await inbox.receive(message, cause_first)

@@ -25,14 +25,14 @@ MIB = 1024 * 1024
 Part = Callable[[], AsyncIterator[bytes]]
 
 
-def gateways(platform: Platform) -> list[psutil.Process]:
+def processes(platform: Platform, *services: str) -> list[psutil.Process]:
     parts = (ask(platform.home, "status") or {})["parts"]
-    return [psutil.Process(part["pid"]) for part in parts if part["part"].startswith("gateway")]
+    return [psutil.Process(part["pid"]) for part in parts if part["part"].partition("-")[0] in services]
 
 
-def memory(platform: Platform) -> int:
-    """Bytes that the gateway's processes hold."""
-    return sum(process.memory_info().rss for process in gateways(platform))
+def memory(platform: Platform, *services: str) -> int:
+    """Bytes that the processes of these services hold; of the gateway where none is named."""
+    return sum(process.memory_info().rss for process in processes(platform, *(services or ("gateway",))))
 
 
 @contextlib.asynccontextmanager
@@ -146,6 +146,22 @@ async def test_what_has_no_end_is_refused_before_it_is_kept(platform: Platform) 
     # A client that goes on sending may lose the answer with the connection.
     assert set(statuses.values()) <= {431, 0}, statuses
     assert memory(platform) - before < 32 * MIB
+
+
+async def test_services_keep_no_endless_head_either(platform: Platform, services: dict[str, str]) -> None:
+    """Whoever reaches one around the gateway meets the same bounds."""
+    before, statuses = memory(platform, *services), dict[tuple[str, str], int]()
+    for service, address in services.items():
+        for name in ("a target", "headers"):
+            async with wire(address) as connection:
+                sending = asyncio.create_task(_send(connection, ENDLESS[name], 32 * MIB))
+                answer = await connection.answer()
+                statuses[service, name] = answer.status if answer else 0
+                await connection.ended()
+                sending.cancel()
+    assert set(statuses.values()) <= {431, 0}, statuses
+    assert len(statuses) >= 8
+    assert memory(platform, *services) - before < 32 * MIB
 
 
 async def _send(connection: Wire, parts: Part, most: int) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -14,11 +17,11 @@ from faststream.kafka.message import KafkaMessage
 from chassis import consumer, outbox
 from chassis.consumer import Inbox, Received
 from chassis.database import Connection, Database
+from chassis.migrations import CHASSIS, migrate
 from chassis.outbox import OutboxWaker, lock_keys, outgoing
 from chassis.relay import Relay
 from chassis.repeats import only_new
 from contracts.directory import Beat
-from contracts.envelope import Envelope
 from infra.local.kafka import Kafka
 
 
@@ -134,13 +137,26 @@ async def test_a_resent_event_is_dropped_and_a_poison_one_parks_its_key_alone(
         assert (row["key"], row["reason"], row["events"]) == ("bad", "ValueError", 2)
 
 
+def event(sequence: int, key: str) -> Received:
+    made = outgoing("t", Beat(), source="/s", key=key).envelope
+    return Received(made._replace(sequence=sequence), b"{}", None)
+
+
+async def test_what_was_guarded_under_its_whole_key_still_is(database_url: str, tmp_path: Path) -> None:
+    name, folder = CHASSIS
+    for file in sorted(folder.glob("*.sql"))[:4]:
+        shutil.copy(file, tmp_path)
+    await migrate(database_url, [(name, tmp_path)])
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("INSERT INTO repeat_guard VALUES ('c', '/s', 'élève', 7)")
+    await migrate(database_url, [CHASSIS])
+    batch = [event(7, "élève"), event(8, "élève"), event(1, "eleve")]
+    assert await only_new(connection, "c", batch) == batch[1:]
+    await connection.close()
+
+
 @pytest.mark.parametrize("again", [1, 5])
 async def test_the_same_batch_again_has_no_effect(database: Database, again: int) -> None:
-    def event(sequence: int, key: str) -> Received:
-        made = outgoing("t", Beat(), source="/s", key=key).envelope
-        envelope = Envelope(**{**{f: getattr(made, f) for f in made.__slots__}, "sequence": sequence})
-        return Received(envelope, b"{}", None)
-
     batch = [event(1, "a"), event(2, "b"), event(3, "a"), event(3, "a"), event(2, "a")]
     async with database.transaction() as connection:
         assert [e.envelope.sequence for e in await only_new(connection, "c", batch)] == [1, 2, 3]

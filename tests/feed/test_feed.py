@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -85,8 +84,8 @@ def test_a_type_of_the_future_is_none_of_the_feeds_business() -> None:
 @given(st.integers(1, 9), st.none() | st.integers(1, 9))
 def test_a_replay_is_for_the_generation_that_asked_alone(generation: int, asked: int | None) -> None:
     came = received("pupils/x", published(), source="/grades")
-    again = replace(came.envelope, replay=asked is not None, replay_for=f"feed-{asked}" if asked else None)
-    made = usecases.turner(generation)(replace(came, envelope=again))
+    again = came.envelope._replace(replay=asked is not None, replay_for=f"feed-{asked}" if asked else None)
+    made = usecases.turner(generation)(came._replace(envelope=again))
     if asked in (None, generation):
         assert made is not None
         assert (made.topic, made.envelope.replay) == (topic_of(generation), asked is not None)
@@ -122,8 +121,8 @@ def removed(item: ItemPut) -> ItemRemoved:
     )
 
 
-def at(offset: int, event: Event) -> Received:
-    came = received("grades:pupils/x", event, source="/feed", sequence=offset)
+def at(offset: int, event: Event, sequence: int | None = None) -> Received:
+    came = received("grades:pupils/x", event, source="/feed", sequence=offset if sequence is None else sequence)
     came.record.offset = offset
     return came
 
@@ -194,6 +193,21 @@ async def test_a_batch_with_several_states_of_an_item_keeps_the_last(history: Da
     await keep(history, at(0, one), at(1, removed(one)), at(2, put(1, corrected=True)))
     async with history.connection() as connection:
         assert [i.position for i in await store.page(connection, SCOPES, None, None, 10, 1)] == [2]
+
+
+async def test_what_comes_again_or_late_changes_nothing(history: Database) -> None:
+    first, second = put(1), put(2)
+    now = at(1, put(1, corrected=True))
+    await keep(history, at(0, first), now, at(2, second))
+    late = [at(3, first, sequence=0), at(4, removed(second), sequence=1), at(5, second, sequence=2)]
+    await keep(history, *late)
+    await keep(history, at(6, put(3)), at(7, removed(put(3)), sequence=5))
+    async with history.connection() as connection:
+        page = await store.page(connection, SCOPES, None, None, 10, 1)
+        state = await store.serving(connection)
+    assert [(i.id, i.position) for i in page] == [(put(3).id, 6), (second.id, 2), (first.id, 1)]
+    assert page[-1].body == now.value
+    assert state == store.Generation(1, "serving", 7, 3)
 
 
 @pytest.mark.parametrize(("who", "reads"), [("mother", True), ("father", True), ("neighbour", False), ("ali", False)])

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from chassis.identity import unauthenticated
 from services.gateway.domain import COOKIE
 from tests.gateway.conftest import Gateway, Services, Start, claims, person
 
@@ -194,6 +195,23 @@ async def test_services_that_are_slow_or_gone(start: Start, services: Services) 
     assert (status, problem["code"]) == (503, "unavailable")
     assert response.headers["Retry-After"]
     assert (await call(gateway, "GET", "/v1/assessments?group=1", gateway.operator))[0] == 503
+
+
+async def test_a_service_that_refuses_the_gateways_own_token_is_no_fault_of_the_visitor(
+    gateway: Gateway, services: Services
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        problem = unauthenticated()
+        return web.json_response(problem.document(), status=problem.status, headers=problem.headers)
+
+    services.answer = refuse
+    status, problem, response = await call(gateway, "GET", "/v1/me", gateway.operator)
+    assert (status, problem["code"]) == (503, "unavailable")
+    assert response.headers["Retry-After"]
+    assert "WWW-Authenticate" not in response.headers
+    # Who has not signed in is told so as ever, and pages say for themselves whom they know.
+    assert (await call(gateway, "GET", "/v1/me", "preau_nonsense"))[0] == 401
+    assert (await call(gateway, "GET", "/family"))[0] == 401
 
 
 async def test_one_description_of_the_whole_api(gateway: Gateway, services: Services) -> None:

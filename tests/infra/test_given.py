@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given as for_any
 from hypothesis import strategies as st
 
-from cli.testing import TWO_AT_A_TIME, _arguments
+from cli.testing import FAULTS_ALONE, TWO_AT_A_TIME, _arguments
 from infra.local.databases import DatabaseFailed, address, place_of
 from infra.local.given import BadServers, Given, create_databases, left_alone, remembered
 from infra.local.home import Home
@@ -183,14 +183,16 @@ def test_a_role_of_another_home_keeps_its_password(postgres: Postgres, names: li
 
 
 @pytest.mark.parametrize(
-    ("given", "two"),
+    ("given", "told"),
     [
-        ([], True),
-        (["--backends", "containers"], True),
-        (["--backends=urls"], True),
-        (["--backends", "urls", "tests/infra"], False),
-        (["-x"], False),
+        ([], TWO_AT_A_TIME),
+        (["--backends", "containers"], (*TWO_AT_A_TIME, "--backends", "containers")),
+        (["--backends=urls"], (*TWO_AT_A_TIME, "--backends=urls")),
+        (["--faults", "full"], FAULTS_ALONE),
+        (["--faults", "full", "--backends", "containers"], (*FAULTS_ALONE, "--backends", "containers")),
+        (["--backends", "urls", "tests/infra"], ("--backends", "urls", "tests/infra")),
+        (["-x"], ("-x",)),
     ],
 )
-def test_all_tests_run_two_at_a_time_whatever_they_run_on(given: list[str], two: bool) -> None:
-    assert _arguments(given) == ([*TWO_AT_A_TIME, *given] if two else given)
+def test_all_tests_run_two_at_a_time_whatever_they_run_on(given: list[str], told: tuple[str, ...]) -> None:
+    assert tuple(_arguments(given)) == told

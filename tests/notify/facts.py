@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -59,7 +58,7 @@ def came(event: Event, **envelope: Any) -> Received:
     """A grade event as a consumer gets it."""
     assert isinstance(event, GradePublished | GradeCorrected | GradeWithdrawn)
     one = received(grades.pupil_key(event.pupil), event, source=grades.SOURCE)
-    return replace(one, envelope=replace(one.envelope, id=new_id(), **envelope))
+    return one._replace(envelope=one.envelope._replace(id=new_id(), **envelope))
 
 
 async def tell(database: Database, *events: Event | Received) -> None:

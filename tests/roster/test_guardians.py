@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -56,7 +55,7 @@ async def test_who_has_left_is_told_nothing_nor_of_who_has(database: Database) -
 
 def fact(position: int | None) -> Received:
     one = received("pupils/x", Beat(), source=SOURCE)
-    return replace(one, envelope=replace(one.envelope, directory_position=position))
+    return one._replace(envelope=one.envelope._replace(directory_position=position))
 
 
 async def test_a_fact_waits_for_its_cause(database: Database) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -129,7 +128,7 @@ async def test_the_replica_keeps_no_name(database: Database) -> None:
 
 async def test_what_the_replica_has_heard_of_is_known_by_its_place(database: Database) -> None:
     one, two, three = (received(f"people/{uid(name)}", None, sequence=n) for n, name in enumerate("abc", 1))
-    beat = replace(three, envelope=replace(three.envelope, sequence=None))
+    beat = three._replace(envelope=three.envelope._replace(sequence=None))
     async with database.transaction() as connection:
         assert await replica.fresh(connection, "", [one, two, one]) == [one, two]
         await replica.apply(connection, [one, two])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import SystemRandom
 from urllib.parse import parse_qs
@@ -12,17 +12,18 @@ from chassis.cursor import BadCursor, Cursors
 from chassis.database import Database
 from chassis.identity import unauthenticated
 from chassis.problems import Problem, busy
+from chassis.wire import Bounds
 from roster import store
 from roster.store import ReaderScopes
 from services.gateway.authentication import Authenticator
 from services.gateway.domain import Principal
+from services.gateway.gathering import Gathering
 from services.gateway.limits import STREAMS, RequestLimits
 from services.gateway.stream import frames
 from services.gateway.stream.fanout import FanOut
 from services.gateway.stream.intake import Intake
 from services.gateway.stream.reader import Reader, Sink
 from services.gateway.stream.rights import Rights, RosterBehind
-from services.gateway.wire import Bounds
 
 _MOST_RETRY_AFTER = 5
 _random = SystemRandom()
@@ -77,6 +78,7 @@ class Door:
         self._intake = intake
         self._authenticator = authenticator
         self._database = database
+        self._scopes = Gathering(self._read_scopes)
         self.limits = limits
         self._worker = worker
         self._requests = requests
@@ -108,15 +110,17 @@ class Door:
         reader = Reader(sink, principal.account.id, principal.credential, person)
         self._opening += 1
         try:
-            async with self._database.connection() as connection:
-                read = await store.read_scopes(connection, person)
-            self._begin(reader, read, ask)
+            self._begin(reader, await self._scopes.of(person), ask)
         except BaseException:
             self._give_place_back(reader.account)
             raise
         finally:
             self._opening -= 1
         return reader
+
+    async def _read_scopes(self, people: Sequence[UUID]) -> dict[UUID, ReaderScopes]:
+        async with self._database.connection() as connection:
+            return await store.read_scopes_of(connection, people)
 
     def _take_place(self, principal: Principal) -> None:
         taken = self._places.get(principal.account.id, 0)

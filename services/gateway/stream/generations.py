@@ -34,7 +34,6 @@ class Generations:
         self.serving: Serving | None = None
         self._first = Serving(1, first_topic)
         self._tail = Tail(bootstrap, topic)
-        self._sequence = -1
         self._known = asyncio.Event()
 
     async def first(self) -> Serving:
@@ -63,8 +62,8 @@ class Generations:
         except (BadEnvelope, ValidationError) as error:
             _log.error("announcement unreadable", extra={"cause": type(error).__name__})
             return
-        if (envelope.sequence or 0) > self._sequence:
-            self._sequence = envelope.sequence or 0
+        # By the generation, which only grows: the sequences of a feed whose database was lost begin anew.
+        if self.serving is None or told.generation > self.serving.generation:
             topic = self._first.topic if told.generation == self._first.generation else told.topic
             self.serving = Serving(told.generation, topic)
 

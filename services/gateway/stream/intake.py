@@ -108,8 +108,9 @@ class Intake:
         async for records in self._directory.batches(2000):
             for record in records:
                 self._take_change(record)
-            await self._directory.taken()
+            # Before anything is waited for: an item must not go out on rights that have just become doubtful.
             self._judge()
+            await self._directory.taken()
             self._moved.set()
             if self._directory.caught_up and not self._started.is_set():
                 back = await self._look_further_back(back)

@@ -12,11 +12,11 @@ from starlette.types import Scope
 
 from chassis.database import UNREACHABLE
 from chassis.problems import Problem, busy
+from chassis.wire import BoundedProtocol
 from contracts.envelope import new_id
 from services.gateway.limits import Addresses
 from services.gateway.stream.door import Ask, Door
 from services.gateway.stream.reader import Reader, Sink
-from services.gateway.wire import BoundedProtocol
 
 PATH = b"/v1/stream"
 _HIGH_WATER = 64 * 1024

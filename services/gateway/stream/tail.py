@@ -19,6 +19,7 @@ class Tail:
     """One topic's only partition, read from some way back and then for ever."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
+        self.topic = topic
         self._partition = TopicPartition(topic, 0)
         self._bootstrap = bootstrap.split(",")
         self._consumer: AIOKafkaConsumer | None = None
@@ -40,7 +41,7 @@ class Tail:
             try:
                 await self._locate()
             except (KafkaError, OSError) as error:
-                _log.warning("topic not reached", extra={"topic": self._partition.topic, "cause": type(error).__name__})
+                _log.warning("topic not reached", extra={"topic": self.topic, "cause": type(error).__name__})
                 await self.close()
                 await asyncio.sleep(1)
         self.start = self.next = max(self.beginning, self.end - back)

@@ -1,4 +1,4 @@
-"""One connection of a stranger, held to bounds before anything of it reaches the app: bytes, times, and framing told one way."""
+"""One HTTP connection, held to bounds before anything of it reaches the app: bytes, times, and framing told one way."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from chassis.process import listen
-from services.gateway.wire import HEAD_BYTES, MOST_HEADERS, BoundedProtocol, Bounds, misframed
+from chassis.wire import HEAD_BYTES, MOST_HEADERS, BoundedProtocol, Bounds, misframed
 
 BOUNDS = Bounds(connections=20, header_seconds=0.4, reader_seconds=0.4)
 SOUND = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

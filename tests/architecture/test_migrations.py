@@ -1,0 +1,17 @@
+"""Migrations of a component are numbered one after the other, each number once."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from infra.local.home import CHECKOUT
+
+
+def test_each_number_stands_once_and_none_is_missing() -> None:
+    numbers: dict[Path, list[int]] = defaultdict(list)
+    for path in CHECKOUT.glob("**/migrations/*.sql"):
+        if ".venv" not in path.parts:
+            numbers[path.parent].append(int(path.name.partition("_")[0]))
+    assert len(numbers) > 5
+    assert {str(folder): sorted(found) for folder, found in numbers.items()} == {
+        str(folder): list(range(1, len(found) + 1)) for folder, found in numbers.items()
+    }

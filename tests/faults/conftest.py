@@ -1,0 +1,53 @@
+"""Faults come to the whole running platform, under load; what they share is the platform, the stage and their length."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.demo.stage import Stage, staged
+from tests.faults.lengths import FULL, SHORT, Lengths
+from tests.platform import Platform
+
+PATIENCE = 90.0
+
+
+def _is_full(config: pytest.Config) -> bool:
+    return bool(config.getoption("--faults") == "full")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A minute of silence is a minute: shortened, it comes to the gateway alone (`tests/gateway/test_intake.py`)."""
+    return True if collection_path.name == "test_silence.py" and not _is_full(config) else None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have each fault come as often as the run wants."""
+    if "lengths" in metafunc.fixturenames:
+        lengths = FULL if _is_full(metafunc.config) else SHORT
+        rounds = range(1, lengths.rounds + 1)
+        metafunc.parametrize("lengths", [lengths] * lengths.rounds, ids=[f"round-{n}" for n in rounds])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give what lasts longer more time."""
+    for item in items:
+        if "/tests/faults/" in item.path.as_posix() and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600 if _is_full(config) else 180))
+
+
+def _silent(event: str, **fields: Any) -> None:
+    """Faults print nothing."""
+
+
+@pytest.fixture
+async def stage(platform: Platform) -> AsyncIterator[Stage]:
+    """The demo's people with their streams open."""
+    async with staged(platform.base_url, platform.operator_token, _silent, PATIENCE) as found:
+        yield found
+
+
+__all__ = ["Lengths"]

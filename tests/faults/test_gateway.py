@@ -1,0 +1,24 @@
+"""Gateway workers are killed with streams open: clients go on by their cursors, at whichever worker."""
+
+from __future__ import annotations
+
+from cli import demo_school as school
+from cli.demo.stage import Stage
+from tests.faults.judging import judge
+from tests.faults.lengths import Lengths
+from tests.faults.load import load
+from tests.faults.processes import killed
+from tests.platform import Platform
+
+
+async def test_one_worker_after_the_other_is_killed(platform: Platform, stage: Stage, lengths: Lengths) -> None:
+    reader = stage.reader(school.PARENT)
+    async with load(stage) as posting:
+        await posting.more(lengths.posts)
+        before = reader.connections
+        for part in ("gateway-1", "gateway-2"):
+            await killed(platform, part)
+            await posting.more(lengths.posts)
+    await judge(platform, stage)
+    assert reader.connections > before, "her stream was at neither of them"
+    assert not [note for note in stage.notes.news if note.name == "reset"]

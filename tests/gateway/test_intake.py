@@ -1,0 +1,82 @@
+"""What comes in from Kafka: streams are held before anything is waited for, and go on in the generation that serves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from contracts import generations
+from contracts.feed import ItemPut
+from contracts.generations import GenerationServes
+from infra.local.kafka import Kafka
+from services.gateway.stream import freshness
+from services.gateway.stream.tail import Tail
+from tests.gateway.conftest import Gateway, create_topics
+from tests.gateway.streams import stream
+
+
+async def test_nothing_goes_out_once_a_change_of_rights_cannot_be_read(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mother = await gateway.token("mother")
+    taken = Tail.taken
+
+    async def slowly(tail: Tail) -> None:
+        if tail.topic == gateway.topics.directory:
+            await asyncio.sleep(1)
+        await taken(tail)
+
+    monkeypatch.setattr(Tail, "taken", slowly)
+    async with stream(gateway.http, gateway.url, mother) as client:
+        await client.first_id()
+        await gateway.publish("zoé", "before")
+        assert ItemPut.model_validate_json((await client.next()).data).title.fr == "before"
+        await gateway.producer.send_and_wait(gateway.topics.directory, b"no document", b"people/x")
+        await gateway.publish("zoé", "after")
+        with pytest.raises(TimeoutError):
+            await client.next(2)
+    assert "cannot be read" in str(gateway.process.health.not_ready())
+
+
+async def announce(gateway: Gateway, number: int, topic: str, sequence: int) -> None:
+    event = GenerationServes(generation=number, topic=topic)
+    await gateway._send(gateway.topics.generations, generations.KEY, event, generations.SOURCE, sequence)
+
+
+async def test_a_generation_is_later_by_its_number(gateway: Gateway, kafka: Kafka, topic: str) -> None:
+    """A feed whose database was lost counts its announcements from 1 again."""
+    mother = await gateway.token("mother")
+    names = [f"{topic}-feed-g{number}" for number in (2, 3)]
+    await create_topics(kafka.bootstrap, *names)
+    async with stream(gateway.http, gateway.url, mother) as client:
+        await client.first_id()
+        for number, name, sequence in ((2, names[0], 40), (3, names[1], 1)):
+            await announce(gateway, number, name, sequence)
+            message = await client.next()
+            assert (message.name, json.loads(message.data)) == ("reset", {"reason": "other-generation"})
+        # Sent again by a relay that died: old news.
+        await announce(gateway, 2, names[0], 40)
+        with pytest.raises(TimeoutError):
+            await client.next(1.5)
+
+
+async def test_streams_are_held_while_the_directory_is_silent_and_then_go_on(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mother = await gateway.token("mother")
+    async with stream(gateway.http, gateway.url, mother) as client:
+        await client.first_id()
+        monkeypatch.setattr(freshness, "SILENCE_SECONDS", 1.0)
+        headers = {"Authorization": f"Bearer {mother}"}
+        async with asyncio.timeout(10):
+            while (await gateway.http.get(f"{gateway.url}/v1/stream", headers=headers)).status != 503:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert "last heard of" in str(gateway.process.health.not_ready())
+        await gateway.publish("zoé", "held")
+        with pytest.raises(TimeoutError):
+            await client.next(1)
+        monkeypatch.undo()
+        await gateway.beat()
+        assert ItemPut.model_validate_json((await client.next()).data).title.fr == "held"
