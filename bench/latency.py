@@ -315,7 +315,7 @@ def measure() -> Report:
         for name in _PARTS:
             stack.enter_context(running(system, name))
         listening(system, "directory", "grades", "feed", "gateway")
-        home = RunningHome(system.home, system.url, system.postgres.port, system.bootstrap)
+        home = RunningHome(system.home, system.url, system.postgres_place, system.bootstrap)
         load_demo_school(home)
         on_core(0)
         return uvloop.run(_measure(home))

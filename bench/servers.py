@@ -42,7 +42,7 @@ def servers(*names: str, scale: Mapping[str, int] | None = None) -> Iterator[Sys
 @contextmanager
 def running(system: System, name: str) -> Iterator[psutil.Process]:
     """One part of the system, up within the block. A service counts as up once it is alive: its neighbours may be absent."""
-    part = next(one for one in system.parts() if one.name == name)
+    part = next(one for one in system.parts() if isinstance(one, Part) and one.name == name)
     part.prepare()
     process = spawn(part.command(), part.environment, system.home.logs / f"{name}.log", part.folder, part.account)
     try:

@@ -20,6 +20,7 @@ import typer
 
 from cli.running_home import NotUp, RunningHome
 from infra.local.control import ask
+from infra.local.given import EMBEDDED, left_alone, remembered
 from infra.local.home import Home, default_cache, read_state
 from infra.local.jars import locked_jars
 from infra.local.ports import LOOPBACK, free_port, is_free
@@ -67,8 +68,9 @@ def examine(home: Home, cache: Path) -> list[Check]:
     """Every check that can be made; those of the data only while Préau is up."""
     machine: tuple[Callable[[], Check], ...] = (_python, _machine, _files, _ports)
     checks = [check() for check in machine]
-    checks += [_disk("disk of the home", home.root), _disk("disk of the cache", cache), jars(cache)]
-    checks += [permissions(home), leftovers(home)]
+    checks += [_disk("disk of the home", home.root), _disk("disk of the cache", cache)]
+    checks += [jars(cache)] if remembered(home).get("kafka", EMBEDDED) == EMBEDDED else []
+    checks += [permissions(home), servers(home), leftovers(home)]
     answer = ask(home, "status") if home.taken() else None
     if answer is None:
         return [*checks, Check("parts", WARNING, "Préau isn't up: data not examined", "`preau up --detach`")]
@@ -179,6 +181,12 @@ def _secret(home: Home) -> Iterator[Path]:
         yield from home.keys.iterdir()
 
 
+def servers(home: Home) -> Check:
+    """Where the data are."""
+    others = left_alone(home)
+    return Check("servers", OK, f"{others}, which Préau doesn't run" if others else "embedded, in the home")
+
+
 def leftovers(home: Home) -> Check:
     """Whether an earlier run left processes or its state behind."""
     from infra.local.processes import marked, working_in
@@ -208,7 +216,10 @@ def _part(part: dict[str, Any]) -> Check:
     error = f" ({part['last_error']})" if part["last_error"] else ""
     if part["state"] != "ready":
         state = WARNING if part["state"] == "starting" else PROBLEM
-        return Check(name, state, f"{part['state']}{error}", f"see logs/{part['part']}.log in the home")
+        todo = f"see logs/{part['part']}.log in the home"
+        if part["where"]:
+            todo = f"see to the server at {part['where']}: Préau doesn't run it"
+        return Check(name, state, f"{part['state']}{error}", todo)
     if lag.get("preau_roster_age_seconds", 0) > _STALE_SECONDS:
         age = lag["preau_roster_age_seconds"]
         return Check(name, PROBLEM, f"the directory was last heard of {age:.0f} s ago", "`preau restart directory`")
@@ -235,7 +246,7 @@ async def data(running: RunningHome) -> list[Check]:
             checks += [check async for check in _database(running, service)]
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             found = f"not examined ({type(error).__name__})"
-            checks.append(Check(f"database of {service}", PROBLEM, found, "see logs/postgres.log in the home"))
+            checks.append(Check(f"database of {service}", PROBLEM, found, "see the part postgres"))
     if not running.kafka:
         return [*checks, Check("topics", WARNING, "the Préau that runs is older than this command", "restart it")]
     try:
@@ -243,9 +254,7 @@ async def data(running: RunningHome) -> list[Check]:
         checks.append(await _rebuild(running))
         checks += await _sequences(running)
     except (OSError, KafkaError, asyncpg.PostgresError) as error:
-        checks.append(
-            Check("topics", PROBLEM, f"not examined ({type(error).__name__})", "see logs/kafka.log in the home")
-        )
+        checks.append(Check("topics", PROBLEM, f"not examined ({type(error).__name__})", "see the part kafka"))
     return checks
 
 
@@ -283,7 +292,7 @@ async def _topics(bootstrap: str) -> list[Check]:
     checks = []
     for one in found_there:
         if not one.partitions:
-            checks.append(Check(f"topic {one.topic}", PROBLEM, "missing", "`preau restart kafka` makes it"))
+            checks.append(Check(f"topic {one.topic}", PROBLEM, "missing", "`preau down`, then `preau up` makes it"))
         elif one.partitions != declared[one.topic]:
             found = f"{one.partitions} partitions, not {declared[one.topic]}"
             todo = "keys have moved: order across the change is lost; start afresh or go back to a backup"

@@ -1,4 +1,4 @@
-"""`preau up`, `down`, `status`, `restart`, `reset` and `run`: the life of an embedded Préau."""
+"""`preau up`, `down`, `status`, `restart`, `reset` and `run`: the life of a Préau on one machine."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from infra.local.home import Home, HomeTaken
 from infra.local.ports import PortTaken, hold_public_port, is_free
 
 if TYPE_CHECKING:
+    from infra.local.given import Given
     from infra.local.system import System
 
 START_LIMIT = 300.0
@@ -53,19 +54,22 @@ def up(
     if home.taken():
         _tell_that_it_is_up(home)
         return
+    given = _given(home)
     try:
-        fetch_jars()
+        if not given.kafka:
+            fetch_jars()
     except JarsUnavailable as error:
         _fail(str(error))
     if detach:
         _start_apart(home, port, scale or [])
     else:
-        _supervise(home, port, workers, quiet=False)
+        _supervise(home, port, workers, given, quiet=False)
 
 
 def supervise(port: Port = 8080, scale: Scale = None) -> None:
     """Run as the background process of `up --detach`."""
-    _supervise(Home.default(), port, _workers(scale), quiet=True)
+    home = Home.default()
+    _supervise(home, port, _workers(scale), _given(home), quiet=True)
 
 
 def down() -> None:
@@ -75,7 +79,8 @@ def down() -> None:
         typer.echo("Préau isn't up." if not _end_leftovers(home) else "Ended what an earlier run left behind.")
         return
     _stop_and_wait(home)
-    typer.echo("Préau is down.")
+    others = _left_alone(home)
+    typer.echo("Préau is down." + (f" {others}: not Préau's to stop." if others else ""))
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
@@ -103,6 +108,7 @@ def restart(part: str) -> None:
 def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False) -> None:
     """Stop everything and erase the data, keys and logs of this home."""
     home = Home.default()
+    others = _left_alone(home)
     if not yes:
         typer.confirm(f"Erase all data in {home.root}?", abort=True)
     if home.taken():
@@ -110,6 +116,10 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False
     _end_leftovers(home)
     home.wipe()
     typer.echo(f"{home.root} is empty; the next `preau up` starts afresh.")
+    if others:
+        typer.echo(
+            f"What is in {others} is left as it is: its databases, roles and topics are for who runs it to drop."
+        )
 
 
 def run(service: str) -> None:
@@ -129,6 +139,24 @@ def _create(home: Home) -> None:
         _fail(f"{error}. Choose another folder with PREAU_HOME.")
 
 
+def _given(home: Home) -> Given:
+    """The servers that settings give, which are those of the home where it has any."""
+    from infra.local.given import BadServers, Given
+
+    try:
+        given = Given.of()
+        given.refuse_others(home)
+    except BadServers as error:
+        _fail(str(error))
+    return given
+
+
+def _left_alone(home: Home) -> str:
+    from infra.local.given import left_alone
+
+    return left_alone(home)
+
+
 def _workers(scale: list[str] | None) -> dict[str, int]:
     from infra.local.system import BadScale, parse_scale
 
@@ -145,7 +173,7 @@ def _mailbox_port(port: int) -> int:
     return DEFAULT_MAILBOX_PORT if port and is_free(DEFAULT_MAILBOX_PORT) else 0
 
 
-def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -> None:
+def _supervise(home: Home, port: int, workers: dict[str, int], given: Given, *, quiet: bool) -> None:
     from infra.local.supervisor import Supervisor
     from infra.local.system import System
 
@@ -160,7 +188,7 @@ def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -
         _fail(str(taken))
     begun = time.monotonic()
     public = reservation.getsockname()[1]
-    system = System(home, public, workers, notice=typer.echo, mailbox_port=_mailbox_port(port))
+    system = System(home, public, workers, notice=typer.echo, mailbox_port=_mailbox_port(port), given=given)
 
     def announce(part: str, text: str) -> None:
         if part:
@@ -176,14 +204,15 @@ def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -
             home,
             system.parts(),
             announce=(lambda _part, _text: None) if quiet else announce,
-            after=lambda: _demo_school(system),
+            after=lambda: _settle(system),
             idle=system.kafka.build_archive,
             facts={
                 "url": system.url,
                 "mailbox": system.mailbox_url,
                 "smtp": "{}:{}".format(*system.smtp),
                 "home": str(home.root),
-                "postgres_port": system.postgres.port,
+                "postgres": system.postgres_place,
+                "database_prefix": system.given.prefix,
                 "kafka": system.bootstrap,
             },
         )
@@ -197,12 +226,19 @@ def _supervise(home: Home, port: int, workers: dict[str, int], *, quiet: bool) -
         typer.echo("Préau is down.")
 
 
+def _settle(system: System) -> list[str]:
+    """All is up: the home stands on these servers from now on."""
+    system.given.remember(system.home)
+    return _demo_school(system)
+
+
 def _demo_school(system: System) -> list[str]:
     """Load the demo school on the first start; says who to sign in as."""
     from cli.first_start import load_demo_school
     from cli.running_home import RunningHome
 
-    people = load_demo_school(RunningHome(system.home, system.url, system.postgres.port, system.bootstrap))
+    place, prefix = system.postgres_place, system.given.prefix
+    people = load_demo_school(RunningHome(system.home, system.url, place, system.bootstrap, prefix))
     return [f"E-mails end in the mailbox: {system.mailbox_url}", *people]
 
 
@@ -317,7 +353,8 @@ def _print_status(answer: dict[str, Any]) -> None:
     for part in answer["parts"]:
         since = datetime.fromtimestamp(part["since"]).astimezone() if part["since"] else None
         table.add_row(
-            part["part"], part["state"], str(part["pid"] or ""), f"{since:%d/%m %H:%M:%S}" if since else "",
+            f"{part['part']} {part['where']}".strip(), part["state"], str(part["pid"] or ""),
+            f"{since:%d/%m %H:%M:%S}" if since else "",
             str(part["restarts"]), _behind(part["lag"]), part["last_error"],
         )  # fmt: skip
     addresses = f"{answer['url']}\n{answer.get('mailbox', '')} (mailbox)"

@@ -13,6 +13,7 @@ LIFECYCLE = ("up", "down", "status", "restart", "reset", "run", "supervise")
 # The module of each command. A module adds its commands by `register(app)`, or is a group of commands named `app`.
 COMMANDS = {
     **dict.fromkeys(LIFECYCLE, "cli.lifecycle"),
+    **dict.fromkeys(("prepare", "operator-token"), "cli.preparing"),
     "test": "cli.testing",
     "token": "cli.tokens",
     "activation-code": "cli.activation",

@@ -77,6 +77,19 @@ class TopicsFailed(Exception):
     """A topic could not be made, or stands in Kafka otherwise than declared."""
 
 
+async def fitting_replication(bootstrap: str) -> Replication:
+    """As many copies as production wants, where there are brokers enough to hold them."""
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
+    await admin.start()
+    try:
+        brokers = len((await admin.describe_cluster())["brokers"])
+    finally:
+        await admin.close()
+    return PRODUCTION if brokers >= PRODUCTION.factor else EMBEDDED
+
+
 async def ensure_topics(
     bootstrap: str, topics: Iterable[Topic] = TOPICS, replication: Replication = EMBEDDED
 ) -> list[str]:

@@ -21,6 +21,7 @@ from infra.local.kafka import Kafka
 from infra.local.postgres import Postgres
 from roster.replica import ROSTER
 from tests.platform import platform
+from tests.servers import CONTAINERS, EMBEDDED, URLS, refuse_missing_urls
 from tests.sharing import Sharing
 
 __all__ = ["platform"]
@@ -29,13 +30,31 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the faults last."""
+    """What the platform of journeys and faults stands on, and how long the faults last."""
+    parser.addoption(
+        "--backends",
+        choices=(EMBEDDED, CONTAINERS, URLS),
+        default=EMBEDDED,
+        help="servers of the running platform: embedded ones, containers, or those PREAU_POSTGRES_URL and PREAU_KAFKA give",
+    )
     parser.addoption(
         "--faults",
         choices=("short", "full"),
         default="short",
         help="short: each fault once, for seconds; full: at full length, several times",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse servers that can't be had once, before any test."""
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("--backends") == CONTAINERS:
+        from tests.containers import refuse_missing_images  # noqa: PLC0415 - Docker is for those who ask for it
+
+        refuse_missing_images()
+    elif config.getoption("--backends") == URLS:
+        refuse_missing_urls()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:

@@ -1,4 +1,4 @@
-"""The fixture `platform`: one whole running platform a session, with the demo school, for journeys and browsers alike.
+"""The fixture `platform`: one whole running platform a session, with the demo school, on the servers the session is to have.
 
 Everything here is synchronous, so that tests under Playwright's own event loop may use it.
 """
@@ -28,10 +28,14 @@ from cli import demo_school
 from cli.demo.cast import school_day
 from cli.running_home import RunningHome
 from infra.local.control import ask
+from infra.local.databases import address
 from infra.local.home import CHECKOUT, Home
 from infra.local.ports import LOOPBACK, free_port
+from infra.local.postgres import SUPERUSER
 from infra.local.processes import last_line, marked, wait_until, working_in
+from infra.local.system import database_name
 from tests.provider import CLIENT, SECRET
+from tests.servers import SETTINGS, Servers, servers
 
 SCALE = "grades=2,feed=2"
 """Services whose workers share the work in every journey."""
@@ -66,6 +70,7 @@ class Supervised:
 
     home: Home
     provider_port: int
+    servers: Servers
     _process: subprocess.Popen[bytes] | None = None
     _port: int = 0
 
@@ -96,7 +101,9 @@ class Supervised:
         # A message whose process was killed is sent again within seconds.
         quick = {"PREAU_SMTP_SECONDS": "2", "PREAU_LEASE_SECONDS": "6"}
         where = {"PREAU_HOME": str(self.home.root), "PYTHONPATH": str(CHECKOUT)}
-        return {**os.environ, **traced, **named, **quick, **where}
+        # An embedded platform is told of no other servers, whatever the caller's environment says.
+        stands_on = {**dict.fromkeys(SETTINGS, ""), **self.servers.settings}
+        return {**os.environ, **traced, **named, **quick, **stands_on, **where}
 
     def kill(self) -> None:
         """End all of it at once, as a power cut would."""
@@ -136,6 +143,8 @@ class Platform:
     operator_token: str
     provider_port: int
     """Where the platform looks for a provider of OpenID Connect, named `school`; a test may start one there."""
+    servers: Servers
+    """PostgreSQL and Kafka, for tests that take them away."""
     supervised: Supervised
     """What runs, for whoever kills all of it and starts it again."""
     guardian: Login = Login(demo_school.PARENT.login)
@@ -149,6 +158,29 @@ class Platform:
     def traces(self) -> Path:
         """The file into which every process writes its spans."""
         return self.home.logs / TRACES
+
+    # Its servers
+
+    @property
+    def administrator_url(self) -> str:
+        """The URL of an administrator of its PostgreSQL."""
+        if self.servers.administrator:
+            return self.servers.administrator
+        password = self.home.database_password(SUPERUSER)
+        return address(RunningHome.of(self.home).postgres, SUPERUSER, password, SUPERUSER)
+
+    def database_url(self, service: str) -> str:
+        """The URL of a service's database under its own role, past any pooler."""
+        return RunningHome.of(self.home).database_url(service)
+
+    def database_name(self, service: str) -> str:
+        """The name of a service's database and of the role that owns it."""
+        return database_name(service, RunningHome.of(self.home).prefix)
+
+    @property
+    def kafka(self) -> str:
+        """The bootstrap servers of its Kafka."""
+        return RunningHome.of(self.home).kafka
 
     # Talking to it
 
@@ -264,11 +296,15 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """The session's platform; started by whoever asks first, stopped when the session ends."""
     stash = request.config.stash
     if _STARTED not in stash:
-        supervised = Supervised(Home(tmp_path_factory.mktemp("platform") / "home"), free_port())
+        home = Home(tmp_path_factory.mktemp("platform") / "home")
+        stands_on = servers(request.config.getoption("--backends"), home)
+        # Cleanups run in reverse: the platform stops before its servers do.
+        request.config.add_cleanup(stands_on.end)
+        supervised = Supervised(home, free_port(), stands_on)
         request.config.add_cleanup(supervised.stop)
         supervised.start()
-        running = RunningHome.of(supervised.home)
+        running = RunningHome.of(home)
         stash[_STARTED] = Platform(
-            supervised.home, running.url, running.operator_token(), supervised.provider_port, supervised
+            home, running.url, running.operator_token(), supervised.provider_port, stands_on, supervised
         )
     return stash[_STARTED]

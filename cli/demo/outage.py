@@ -96,13 +96,16 @@ async def _post_steadily(stage: Stage) -> int:
 
 
 async def _victim(stage: Stage, home: Home, part: str) -> tuple[str, int]:
-    pids = {one["part"]: one["pid"] for one in (await status(home))["parts"] if one["pid"]}
+    running = (await status(home))["parts"]
+    pids = {one["part"]: one["pid"] for one in running if one["pid"]}
     if part == "gateway":
         serving = stage.reader(school.PARENT).worker
         part = next((name for name, pid in pids.items() if str(pid) == serving), part)
     if part not in pids:
         part = next((name for name in pids if _WORKER.sub("", name) == part), part)
     if part not in pids:
+        if where := next((one["where"] for one in running if one["part"] == part), ""):
+            raise NoSuchPart(f"{part} runs elsewhere, at {where}: it isn't the demo's to kill")
         raise NoSuchPart(f"no part named {part} runs: {', '.join(sorted(pids))}")
     return part, int(pids[part])
 

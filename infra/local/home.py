@@ -37,6 +37,23 @@ def write_private(path: Path, text: str) -> None:
     staged.replace(path)
 
 
+def make_token_keys(private: Path, public: Path) -> None:
+    """Make the pair of keys of the gateway's internal tokens, as PEM files."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    pair = Ed25519PrivateKey.generate()
+    whole = pair.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    half = pair.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    write_private(private, whole.decode())
+    # The public half is written last: its presence says that the pair is whole.
+    write_private(public, half.decode())
+
+
 class HomeTaken(Exception):
     """Another process runs this home."""
 
@@ -65,6 +82,11 @@ class Home:
         return self.root / "keys"
 
     @property
+    def servers(self) -> Path:
+        """The file that says where the data are."""
+        return self.root / "servers.json"
+
+    @property
     def private_key(self) -> Path:
         return self.keys / "token-private.pem"
 
@@ -81,24 +103,7 @@ class Home:
         for folder in (self.logs, self.run, self.keys):
             folder.mkdir(mode=0o700, exist_ok=True)
         if not self.public_key.exists():
-            self._make_token_keys()
-
-    def _make_token_keys(self) -> None:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        pair = Ed25519PrivateKey.generate()
-        private = pair.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        public = pair.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        write_private(self.private_key, private.decode())
-        # The public half is written last: its presence says that the pair is whole.
-        write_private(self.public_key, public.decode())
+            make_token_keys(self.private_key, self.public_key)
 
     def cursor_secret(self) -> str:
         """The secret that signs cursors, made on first use."""
@@ -140,6 +145,7 @@ class Home:
         for name in OWN_FOLDERS:
             if (self.root / name).exists():
                 shutil.rmtree(self.root / name)
+        self.servers.unlink(missing_ok=True)
         if self.root.exists() and not any(self.root.iterdir()):
             self.root.rmdir()
 

@@ -202,12 +202,7 @@ class Kafka:
 
     def ready(self) -> bool:
         """Whether the broker answers a request of the Kafka protocol."""
-        request = struct.pack(">hhih", API_VERSIONS, 0, 1, -1)
-        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.port), 2) as link:
-            link.sendall(struct.pack(">i", len(request)) + request)
-            answer = link.recv(10, socket.MSG_WAITALL)
-            return len(answer) == 10 and answer[4:] == struct.pack(">ih", 1, 0)
-        return False
+        return answers(LOOPBACK, self.port)
 
     def start(self) -> None:
         """Start, and return once requests are answered."""
@@ -226,6 +221,16 @@ class Kafka:
         if self._process:
             stop(self._process, self.stop_signal, patience=30)
             self._process = None
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether a broker answers a request of the Kafka protocol there."""
+    request = struct.pack(">hhih", API_VERSIONS, 0, 1, -1)
+    with contextlib.suppress(OSError), socket.create_connection((host, port), 2) as link:
+        link.sendall(struct.pack(">i", len(request)) + request)
+        answer = link.recv(10, socket.MSG_WAITALL)
+        return len(answer) == 10 and answer[4:] == struct.pack(">ih", 1, 0)
+    return False
 
 
 def _java() -> Path:

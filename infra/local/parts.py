@@ -14,6 +14,19 @@ PROBE_SECONDS = 3.0
 LAG_GAUGES = ("preau_consumer_lag", "preau_outbox_age_seconds", "preau_roster_age_seconds", "preau_parked_keys")
 
 
+@dataclass
+class Status:
+    """What is known of one part."""
+
+    state: str = "waiting"
+    pid: int | None = None
+    since: float | None = None
+    restarts: int = 0
+    last_error: str = ""
+    where: str = ""
+    """The address of what runs elsewhere."""
+
+
 def nothing() -> None:
     """What a part does that has nothing to do."""
 
@@ -41,6 +54,19 @@ class Part:
     """Seconds it may take to stop."""
     marked: bool = True
     """Whether its processes carry the home's mark, by which they are found again."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A server that is there already and is neither started nor ended here. What it calls may block."""
+
+    name: str
+    where: str
+    """Its address, without anything secret."""
+    ready: Callable[[], bool]
+    finish: Callable[[], None] = nothing
+    """Once it answers, before those that need it start."""
+    needs: tuple[str, ...] = ()
 
 
 def get(port: int, path: str) -> tuple[int, str]:

@@ -8,17 +8,11 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from infra.local.databases import address, administering, create_database
 from infra.local.home import Home, let_pass
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.processes import end, last_line, spawn, stop, wait_until, working_in
-
-if TYPE_CHECKING:
-    import asyncpg
-
-    Connection = asyncpg.Connection[asyncpg.Record]
 
 SUPERUSER = "postgres"
 # Root may not run PostgreSQL; this account exists on every Linux.
@@ -99,10 +93,14 @@ class Postgres:
             str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings
         ]  # fmt: skip
 
+    @property
+    def place(self) -> str:
+        """The server's address without role, password and database."""
+        return f"postgresql://{LOOPBACK}:{self.port}"
+
     def url(self, role: str = SUPERUSER, database: str | None = None) -> str:
         """The address of a database, with its role's password."""
-        password = quote(self.home.database_password(role), safe="")
-        return f"postgresql://{role}:{password}@{LOOPBACK}:{self.port}/{database or role}"
+        return address(self.place, role, self.home.database_password(role), database or role)
 
     # Starting and stopping
 
@@ -188,26 +186,9 @@ class Postgres:
         return self.url(name)
 
     async def _create_databases(self, names: list[str]) -> None:
-        import asyncpg
-
-        connection = await asyncpg.connect(self.url(), timeout=20)
-        try:
+        async with administering(self.url()) as connection:
             for shared in (SUPERUSER, "template1"):
                 await connection.execute(f"REVOKE ALL ON DATABASE {shared} FROM PUBLIC")
             for name in names:
-                await self._create_one(connection, name)
-        finally:
-            await connection.close()
-
-    async def _create_one(self, connection: "Connection", name: str) -> None:
-        if not name.isidentifier():
-            raise ValueError(f"{name!r} is no database name")
-        password = self.home.database_password(name)
-        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
-            await connection.execute(f'CREATE ROLE "{name}" LOGIN')
-        # Set again at each start: keys that were restored or lost heal by themselves. The
-        # password is URL-safe text of our own making, so it needs no quoting.
-        await connection.execute(f"ALTER ROLE \"{name}\" PASSWORD '{password}'")
-        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
-            await connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}"')
-        await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+                # Set again at each start: keys that were restored or lost heal by themselves.
+                await create_database(connection, name, self.home.database_password(name), renew_password=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from infra.local.control import ControlServer
 from infra.local.home import Home
-from infra.local.parts import Part
+from infra.local.onlooker import Onlooker
+from infra.local.parts import Elsewhere, Part, Status
 from infra.local.processes import end, last_line, marked, marks, open_log, trim_log
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
@@ -22,17 +23,6 @@ STARTING_PAUSE, RUNNING_PAUSE = 0.1, 2.0
 START_PATIENCE = 90.0
 LIVENESS_FAILURES = 6
 ORPHANS_PATIENCE = 20.0
-
-
-@dataclass
-class Status:
-    """What is known of one part."""
-
-    state: str = "waiting"
-    pid: int | None = None
-    since: float | None = None
-    restarts: int = 0
-    last_error: str = ""
 
 
 @dataclass
@@ -201,7 +191,7 @@ class Supervisor:
     """
 
     home: Home
-    parts: Sequence[Part]
+    parts: Sequence[Part | Elsewhere]
     announce: Callable[[str, str], None] = lambda _part, _text: None
     after: Callable[[], list[str]] = list
     idle: Callable[[], None] = lambda: None
@@ -210,10 +200,13 @@ class Supervisor:
     def __post_init__(self) -> None:
         self.events: list[Event] = []
         self.closing: list[str] | None = None
-        self.keepers = {part.name: Keeper(part, self) for part in self.parts}
+        self.keepers = {part.name: self._keeper(part) for part in self.parts}
         self._stop = asyncio.Event()
         self._restarting: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(4 + 2 * len(self.parts), thread_name_prefix="probe")
+
+    def _keeper(self, part: Part | Elsewhere) -> Keeper | Onlooker:
+        return Keeper(part, self) if isinstance(part, Part) else Onlooker(part, self.in_thread, self.tell)
 
     async def in_thread(self, work: Callable[[], Any]) -> Any:
         """Do something that blocks."""
@@ -297,8 +290,8 @@ class Supervisor:
         events = [vars(event) for event in self.events[int(request.get("events_from", 0)) :]]
         return {**self.facts, "up": self.closing is not None, "closing": self.closing, "parts": parts, "events": events}
 
-    async def _lag(self, keeper: Keeper) -> dict[str, float]:
-        if keeper.status.pid is None:
+    async def _lag(self, keeper: Keeper | Onlooker) -> dict[str, float]:
+        if isinstance(keeper, Onlooker) or keeper.status.pid is None:
             return {}
         try:
             lag: dict[str, float] = await self.in_thread(keeper.part.lag)
@@ -314,6 +307,8 @@ class Supervisor:
         keeper = self.keepers.get(str(request.get("part")))
         if keeper is None:
             return {"error": "no such part"}
+        if isinstance(keeper, Onlooker):
+            return {"error": f"{keeper.part.name} runs elsewhere, at {keeper.part.where}: it isn't Préau's to restart"}
         task = asyncio.create_task(keeper.restart())
         self._restarting.add(task)
         task.add_done_callback(self._restarting.discard)

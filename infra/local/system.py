@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from infra.local.databases import address
+from infra.local.given import PREFIX, Given
 from infra.local.home import CHECKOUT, Home
 from infra.local.kafka import Kafka
-from infra.local.parts import Part, get, lag_of
+from infra.local.parts import Elsewhere, Part, get, lag_of
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import Postgres
 from infra.local.processes import plain_environment
@@ -52,14 +54,14 @@ def parse_scale(entries: Iterable[str]) -> dict[str, int]:
     return workers
 
 
-def database_name(service: str) -> str:
+def database_name(service: str, prefix: str = PREFIX) -> str:
     """The database of a service, and the role that owns it."""
-    return f"preau_{service}"
+    return f"{prefix}{service}"
 
 
 @dataclass
 class System:
-    """One embedded Préau: what runs, where, and how to reach it."""
+    """One Préau: what runs, where, and how to reach it; its servers are embedded where none are given."""
 
     home: Home
     port: int
@@ -67,6 +69,7 @@ class System:
     notice: Callable[[str], None] = lambda _line: None
     mailbox_port: int = 0
     """Port of the mailbox's pages; 0 picks a free one."""
+    given: Given = field(default_factory=Given)
 
     def __post_init__(self) -> None:
         self.mailbox_port = self.mailbox_port or free_port()
@@ -90,7 +93,12 @@ class System:
     @property
     def bootstrap(self) -> str:
         """Kafka's address."""
-        return self.kafka.bootstrap
+        return self.given.kafka or self.kafka.bootstrap
+
+    @property
+    def postgres_place(self) -> str:
+        """PostgreSQL's address, without role, password and database."""
+        return self.given.postgres_place or self.postgres.place
 
     @property
     def services(self) -> dict[str, str]:
@@ -100,12 +108,22 @@ class System:
     @property
     def databases(self) -> dict[str, str]:
         """Database URL of each service that has one."""
-        return {service: self.postgres.url(database_name(service)) for service in WITH_DATABASE}
+        return self._databases(self.postgres_place)
 
-    def parts(self) -> list[Part]:
+    def _databases(self, place: str) -> dict[str, str]:
+        names = {service: database_name(service, self.given.prefix) for service in WITH_DATABASE}
+        return {
+            service: address(place, name, self.home.database_password(name), name) for service, name in names.items()
+        }
+
+    def parts(self) -> list[Part | Elsewhere]:
         """Everything that runs, in the order it is shown."""
         processes = [self._service(name, service) for service in SERVICES for name in self._names(service)]
-        return [self._postgres(), self._kafka(), *processes, self._service("mailbox", "mailbox")]
+        servers = [
+            self._given_postgres() if self.given.postgres_url else self._postgres(),
+            self._given_kafka() if self.given.kafka else self._kafka(),
+        ]
+        return [*servers, *processes, self._service("mailbox", "mailbox")]
 
     def _workers(self, service: str) -> int:
         return self.scale.get(service, GATEWAY_WORKERS if service == "gateway" else 1)
@@ -147,6 +165,23 @@ class System:
             stop_signal=self.kafka.stop_signal,
             patience=30,
             marked=False,
+        )
+
+    def _given_postgres(self) -> Elsewhere:
+        urls = list(self.databases.values())
+        return Elsewhere(
+            name=self.postgres.name,
+            where=self.given.postgres_place.partition("://")[2],
+            ready=self.given.postgres_ready,
+            finish=partial(self.given.create_databases, urls),
+        )
+
+    def _given_kafka(self) -> Elsewhere:
+        return Elsewhere(
+            name=self.kafka.name,
+            where=self.given.kafka,
+            ready=self.given.kafka_ready,
+            finish=self.given.create_topics,
         )
 
     def _ensure_topics(self) -> None:
@@ -205,7 +240,7 @@ class System:
     def _servers(self, service: str) -> dict[str, str]:
         settings = {} if service in ("portal", "mailbox") else {"PREAU_KAFKA": self.bootstrap}
         if service in WITH_DATABASE:
-            settings["PREAU_DATABASE_URL"] = self.databases[service]
+            settings["PREAU_DATABASE_URL"] = self._databases(self.given.pooled_place or self.postgres_place)[service]
             settings["PREAU_DATABASE_DIRECT_URL"] = self.databases[service]
         return settings
 

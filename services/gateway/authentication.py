@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import OrderedDict
@@ -101,11 +102,15 @@ class Authenticator:
     async def _listen_once(self, url: str, watched: Callable[[], Iterable[UUID]]) -> None:
         connection = await asyncpg.connect(url, timeout=5, command_timeout=5)
         try:
+            # Nothing else is said on this connection for half a minute: its end must be noticed by itself.
+            gone = asyncio.Event()
+            connection.add_termination_listener(lambda _: gone.set())
             await connection.add_listener(store.REVOKED_CHANNEL, self._heard)
-            while True:
+            while not gone.is_set():
                 # At once too: what was revoked while nobody listened is heard of by asking.
                 await self._recheck(connection, set(watched()) | set(self._secrets))
-                await asyncio.sleep(RECHECK_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(gone.wait(), RECHECK_SECONDS)
         finally:
             connection.terminate()
 

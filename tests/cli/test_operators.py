@@ -100,10 +100,12 @@ def test_the_doctor_answers_programs(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ({"lag": {"preau_roster_age_seconds": 300}}, doctor.PROBLEM),
         ({"lag": {"preau_consumer_lag": 5000}}, doctor.WARNING),
         ({"restarts": 2}, doctor.WARNING),
+        ({"where": "db.example:5432"}, doctor.OK),
+        ({"where": "db.example:5432", "state": "unready"}, doctor.PROBLEM),
     ],
 )
 def test_a_part_is_judged(part: dict[str, object], state: str) -> None:
-    well = {"part": "feed", "state": "ready", "lag": {}, "last_error": "", "restarts": 0}
+    well = {"part": "feed", "state": "ready", "lag": {}, "last_error": "", "restarts": 0, "where": ""}
     assert doctor.parts({"parts": [well | part]})[0].state == state
 
 
@@ -137,7 +139,7 @@ def test_a_parked_key_is_listed_shown_and_discarded(
     url = database.settings.url()
     monkeypatch.setattr(RunningHome, "database_url", lambda *_: url)
     monkeypatch.setattr(dlq, "WITH_DATABASE", WITH_DATABASE[:1])
-    monkeypatch.setattr(dlq, "running_with_kafka", lambda: RunningHome(Home(Path()), "", 0, kafka.bootstrap))
+    monkeypatch.setattr(dlq, "running_with_kafka", lambda: RunningHome(Home(Path()), "", "", kafka.bootstrap))
     service = WITH_DATABASE[0]
 
     async def prepare() -> None:

@@ -30,11 +30,18 @@ async def pids(platform: Platform) -> dict[str, int]:
 
 
 async def killed(platform: Platform, *parts: str, by: int = signal.SIGKILL) -> None:
-    """Send a signal that ends these parts to all of them at once, and wait until every part is ready again."""
+    """Send a signal that ends these parts to all of them at once, and wait until every part is ready again.
+
+    A server that the platform doesn't run is ended, without warning by SIGKILL and in order otherwise, and started again.
+    """
     running = await pids(platform)
-    victims = {part: running[part] for part in parts}
+    others = [platform.servers.server(part) for part in parts if part not in running]
+    victims = {part: running[part] for part in parts if part in running}
     for pid in victims.values():
         os.kill(pid, by)
+    for server in others:
+        await asyncio.to_thread(server.kill if by == signal.SIGKILL else server.stop)
+        await asyncio.to_thread(server.start)
     await until_ready(platform.home, victims)
 
 
@@ -46,6 +53,17 @@ def frozen(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def paused(platform: Platform, name: str) -> AsyncIterator[None]:
+    """A server that stands still within the block, whoever runs it."""
+    server = platform.servers.server(name)
+    await asyncio.to_thread(server.pause)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.unpause)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ async def test_consumers_are_killed_in_mid_batch(platform: Platform, stage: Stag
         victims: dict[str, int] = {}
         for service, table in IN_MID_BATCH:
             async with gate(platform, service, table, "INSERT") as writing:
-                consumer = await writing.reached()
+                consumer = await writing.reached_by()
                 victims |= {name: pid for name, pid in (await pids(platform)).items() if pid == consumer}
                 os.kill(consumer, signal.SIGKILL)
                 await writing.cut()
@@ -44,7 +44,7 @@ async def test_one_is_frozen_in_mid_batch_past_its_session_while_others_join_and
             for one in (relay, feed):
                 await until_answering(one)
             async with gate(platform, "feed", "items", "INSERT") as writing:
-                with frozen(await writing.reached()):
+                with frozen(await writing.reached_by()):
                     # Its statement is done, its transaction not; its partitions go to the others meanwhile.
                     await writing.open()
                     await asyncio.sleep(lengths.frozen)

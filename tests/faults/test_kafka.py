@@ -9,7 +9,7 @@ from cli.demo.stage import Stage
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
-from tests.faults.processes import frozen, killed, pids
+from tests.faults.processes import killed, paused
 from tests.platform import Platform
 
 ANSWERED_SECONDS = 5.0
@@ -19,7 +19,7 @@ ANSWERED_SECONDS = 5.0
 async def test_kafka_stands_still_and_is_killed(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     async with load(stage) as posting:
         await posting.more(lengths.posts)
-        with frozen((await pids(platform))["kafka"]):
+        async with paused(platform, "kafka"):
             posting.slowest = 0
             await asyncio.sleep(lengths.away)
             await posting.more(lengths.posts)

@@ -22,7 +22,7 @@ async def test_the_relay_is_killed_between_send_and_delete(platform: Platform, s
     async with load(stage) as posting:
         await posting.more(lengths.posts)
         async with gate(platform, "grades", "outbox", "DELETE") as deleting:
-            relay = await deleting.reached()
+            relay = await deleting.reached_by()
             assert relay == (await pids(platform))["relay"]
             os.kill(relay, signal.SIGKILL)
             await deleting.cut()

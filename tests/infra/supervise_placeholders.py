@@ -1,4 +1,4 @@
-"""A supervisor over two placeholder parts, one of which needs the other."""
+"""A supervisor over two placeholder parts, one of which needs the other; the needed one may be a server elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from infra.local.home import Home
-from infra.local.parts import Part, get, lag_of
+from infra.local.parts import Elsewhere, Part, get, lag_of
 from infra.local.processes import plain_environment
 from infra.local.supervisor import Supervisor
 
@@ -38,9 +38,15 @@ def placeholder(home: Home, name: str, port: int, needs: tuple[str, ...] = ()) -
     )
 
 
+def elsewhere(port: int, set_up: Path) -> Elsewhere:
+    return Elsewhere("base", f"127.0.0.1:{port}", lambda: get(port, "/")[0] == 200, set_up.touch)
+
+
 async def main() -> None:
     home, ports = Home(Path(sys.argv[1])), json.loads(sys.argv[2])
-    parts = [placeholder(home, "base", ports["base"]), placeholder(home, "top", ports["top"], ("base",))]
+    there = ports.get("elsewhere")
+    base = elsewhere(there, home.root / "set-up") if there else placeholder(home, "base", ports["base"])
+    parts = [base, placeholder(home, "top", ports["top"], ("base",))]
     await Supervisor(home, parts, after=lambda: ["sign in as nobody"]).run()
 
 

@@ -20,6 +20,7 @@ from infra.local.home import CHECKOUT, Home
 from infra.local.parts import lag_of
 from infra.local.ports import free_port
 from infra.local.processes import LOG_LIMIT, alive, marked, open_log, trim_log
+from tests.infra.supervise_placeholders import PLACEHOLDER
 
 SUPERVISE = Path(__file__).with_name("supervise_placeholders.py")
 
@@ -44,9 +45,9 @@ def home(tmp_path: Path) -> Home:
 class Placeholders:
     """A supervisor in a process of its own over placeholder parts."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, **ports: int) -> None:
         self.home = home
-        self.ports = {"base": free_port(), "top": free_port()}
+        self.ports = {"base": free_port(), "top": free_port(), **ports}
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -143,6 +144,48 @@ def test_only_those_who_can_read_the_home_are_answered(placeholders: Placeholder
     assert ask(placeholders.home, "down") is None
     assert placeholders.process.poll() is None
     state.write_text(json.dumps(known))
+
+
+class Stranger:
+    """A server that no supervisor runs."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", PLACEHOLDER, str(self.port), "/no/such/file"])
+
+    def end(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+def test_a_server_elsewhere_is_waited_for_set_up_followed_and_left_alone(home: Home) -> None:
+    stranger = Stranger()
+    running = Placeholders(home, elsewhere=stranger.port)
+    try:
+        wait_for(lambda: "doesn't answer" in running.part("base").get("last_error", ""), "its absence")
+        assert running.part("top")["state"] == "waiting"
+        stranger.start()
+        running.wait_until_up()
+        assert (home.root / "set-up").exists()
+        base = running.part("base")
+        assert (base["state"], base["pid"], base["where"]) == ("ready", None, f"127.0.0.1:{stranger.port}")
+        refused = ask(home, "restart", part="base")
+        assert refused is not None
+        assert "runs elsewhere" in refused["error"]
+        stranger.end()
+        wait_for(lambda: running.part("base")["state"] == "unready", "its absence")
+        stranger.start()
+        wait_for(lambda: running.part("base")["state"] == "ready", "its return")
+        running.end()
+        assert stranger.process is not None
+        assert stranger.process.poll() is None
+    finally:
+        running.end()
+        stranger.end()
 
 
 def test_down_ends_every_process(placeholders: Placeholders) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.demo.stage import Stage, staged
 from tests.platform import Platform
+from tests.servers import EMBEDDED
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Embedded servers are killed by the demo itself, so that nobody has to take them away."""
+    return True if collection_path.name == "test_servers.py" and config.getoption("--backends") == EMBEDDED else None
 
 
 def _silent(event: str, **fields: Any) -> None:

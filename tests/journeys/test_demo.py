@@ -14,6 +14,7 @@ import pytest
 from cli.demo_school import PUPIL, SEPARATED
 from infra.local.home import CHECKOUT
 from tests.platform import Platform
+from tests.servers import EMBEDDED
 
 SECONDS = 240
 
@@ -31,8 +32,14 @@ def of(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return [event for event in events if event["event"] == name]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The demo kills what the platform runs itself; other servers are `test_servers`' to take away."""
+    if "parts" in metafunc.fixturenames:
+        own = [("postgres",), ("kafka",)] if metafunc.config.getoption("--backends") == EMBEDDED else []
+        metafunc.parametrize("parts", [(), *own, ("gateway",), ("grades-2", "feed-1")], ids="+".join)
+
+
 @pytest.mark.timeout(SECONDS + 30)
-@pytest.mark.parametrize("parts", [(), ("postgres",), ("kafka",), ("gateway",), ("grades-2", "feed-1")], ids="+".join)
 def test_the_demo_finds_nothing_wrong(platform: Platform, parts: tuple[str, ...]) -> None:
     status, events = demo(platform, *(f"--kill={part}" for part in parts))
     assert [event["text"] for event in of(events, "outcome") if not event["ok"]] == []

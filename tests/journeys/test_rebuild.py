@@ -17,7 +17,6 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from cli import demo_school as school
 from cli.demo.stage import Stage
-from cli.running_home import RunningHome
 from cli.topics import partitions
 from contracts import grades
 from infra.local.control import ask
@@ -27,6 +26,8 @@ from tests.platform import Platform
 
 LEA = str(school.PUPIL.id)
 SECONDS = 60
+SCORES = 2000
+"""How many there are below 20, to a hundredth."""
 
 
 def command(platform: Platform) -> subprocess.Popen[str]:
@@ -88,7 +89,7 @@ def test_the_history_is_the_same_though_the_topic_has_lost_it(platform: Platform
     before = [list(pages(platform, reader)) for reader in readers]
     cursor = platform.ok("GET", "/v1/feed", by=readers[0])["cursor"]
     number = generation(platform)
-    asyncio.run(expire(RunningHome.of(platform.home).kafka, grades.TOPIC))
+    asyncio.run(expire(platform.kafka, grades.TOPIC))
 
     printed = rebuild(platform)
     assert [list(pages(platform, reader)) for reader in readers] == before
@@ -125,14 +126,15 @@ def pid_of(platform: Platform, part: str) -> int:
 async def test_streams_go_on_and_lose_nothing_whatever_is_killed_meanwhile(platform: Platform, stage: Stage) -> None:
     number = generation(platform)
     desk = stage.desks["6e1"]
-    assessment = await desk.assessment(stage.title("Pendant la reconstruction"))
     stop = asyncio.Event()
 
     async def post() -> int:
-        posts = 0
+        posts, assessment = 0, await desk.assessment(stage.title("Pendant la reconstruction"))
         while not stop.is_set():
-            # No score twice: after a page the checker goes by what a state says.
-            await desk.mark(assessment, {LEA: Decimal(posts) / 100})
+            if posts and posts % SCORES == 0:
+                assessment = await desk.assessment(stage.title(f"Pendant la reconstruction, après {posts}"))
+            # No score of an assessment twice: after a page the checker goes by what a state says.
+            await desk.mark(assessment, {LEA: Decimal(posts % SCORES) / 100})
             posts += 1
         return posts
 
