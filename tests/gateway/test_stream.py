@@ -8,6 +8,7 @@ import json
 from aiohttp import web
 
 from chassis.cursor import Cursors
+from contracts.directory import LinkKind
 from contracts.feed import ItemPut
 from tests import rosters
 from tests.gateway.conftest import SECRET, Gateway, Services, Start, item_of, person
@@ -102,6 +103,22 @@ async def test_a_right_that_is_withdrawn_ends_at_once_and_one_that_is_granted_be
         messages = [await client.next() for _ in range(4)]
         assert [m.name for m in messages] == ["scope-added"] * 3 + ["item"]
         assert CURSORS.read(messages[-1].id).reader == CURSORS.read(messages[0].id).reader
+
+
+async def test_what_a_school_opens_to_a_kind_of_link_begins_on_open_streams_and_ends_with_it(gateway: Gateway) -> None:
+    mother, nanny = await gateway.token("mother"), await gateway.token("nanny")
+    async with stream(gateway.http, gateway.url, nanny) as client, stream(gateway.http, gateway.url, mother) as other:
+        await client.first_id()
+        await other.first_id()
+        await gateway.change(rosters.school(opened_to=[LinkKind.PERSON_IN_CHARGE]))
+        assert [(await client.next()).name for _ in range(3)] == ["scope-added"] * 3
+        await gateway.publish("zoé", "opened")
+        assert await titles(client, 1) == ["opened"]
+        await gateway.change(rosters.school())
+        assert [(await client.next()).name for _ in range(3)] == ["scope-removed"] * 3
+        await gateway.publish("zoé", "closed")
+        # What others may see they go on seeing, and are told nothing.
+        assert await titles(other, 2) == ["opened", "closed"]
 
 
 async def test_an_item_waits_for_the_rights_it_was_made_under(gateway: Gateway) -> None:

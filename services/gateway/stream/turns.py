@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from chassis.database import UNREACHABLE, Database
 from roster import store
@@ -13,6 +13,7 @@ from services.gateway.stream.rights import Rights, RosterBehind
 
 _LONGEST_SLEEP = 60.0
 _JUDGED_AT_ONCE = 100
+_READ_AT_ONCE = 200
 _log = logging.getLogger(__name__)
 
 
@@ -55,24 +56,29 @@ class SchoolWatch:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            for reader in self._rights.readers():
-                await self._read_anew(reader)
+            readers = self._rights.readers()
+            for start in range(0, len(readers), _READ_AT_ONCE):
+                await self._read_anew(readers[start : start + _READ_AT_ONCE])
 
-    async def _read_anew(self, reader: Reader) -> None:
-        while self._rights.follows(reader):
+    async def _read_anew(self, readers: Sequence[Reader]) -> None:
+        while readers := [reader for reader in readers if self._rights.follows(reader)]:
             try:
                 async with self._database.connection() as connection:
-                    read = await store.read_scopes(connection, reader.person)
+                    read = await store.read_scopes_of(connection, [reader.person for reader in readers])
             except UNREACHABLE as error:
                 _log.warning("scopes not read", extra={"cause": type(error).__name__})
             else:
-                if read.position >= self._wanted and self._attach(reader, read):
+                readers = [reader for reader in readers if not self._attach(reader, read[reader.person])]
+                if not readers:
                     return
             await asyncio.sleep(0.1)
 
     def _attach(self, reader: Reader, read: store.ReaderScopes) -> bool:
+        """Have a reader see what was read; False where it must be read again: that is older than the change."""
         if not self._rights.follows(reader):
             return True
+        if read.position < self._wanted:
+            return False
         try:
             scopes = self._rights.attach(reader, reader.person, read)
         except RosterBehind:
