@@ -128,6 +128,6 @@ async def until_ready(home: Home, killed: Mapping[str, int]) -> None:
         if again and all(one["state"] == "ready" for one in parts.values()):
             return
         if time.monotonic() > deadline:
-            states = {name: one["state"] for name, one in parts.items() if one["state"] != "ready"}
+            states = {name: one["state"] for name, one in parts.items() if one["state"] != "ready" or name in killed}
             raise StepFailed(f"not ready {RECOVERY_SECONDS:.0f} s after {', '.join(killed)} was killed: {states}")
         await asyncio.sleep(_POLL_SECONDS)

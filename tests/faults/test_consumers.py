@@ -12,7 +12,7 @@ from tests.faults.databases import gate
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
-from tests.faults.processes import frozen, joined, killed, pids, until_answering
+from tests.faults.processes import frozen, joined, pids, until_answering
 from tests.platform import Platform
 
 IN_MID_BATCH = (("feed", "items"), ("notify", "messages"))
@@ -49,8 +49,9 @@ async def test_one_is_frozen_in_mid_batch_past_its_session_while_others_join_and
                     await writing.open()
                     await asyncio.sleep(lengths.frozen)
                     # The other relay has its turn.
-                    await killed(platform, "relay")
+                    os.kill((await pids(platform))["relay"], signal.SIGKILL)
                     await posting.more(lengths.posts)
             await posting.more(lengths.posts)
         await posting.more(lengths.posts)
+    await until_ready(platform.home, {})
     await judge(platform, stage)

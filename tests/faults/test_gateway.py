@@ -11,14 +11,13 @@ from tests.faults.processes import killed
 from tests.platform import Platform
 
 
-async def test_one_worker_after_the_other_is_killed(platform: Platform, stage: Stage, lengths: Lengths) -> None:
+async def test_all_workers_are_killed(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     reader = stage.reader(school.PARENT)
     async with load(stage) as posting:
         await posting.more(lengths.posts)
         before = reader.connections
-        for part in ("gateway-1", "gateway-2"):
-            await killed(platform, part)
-            await posting.more(lengths.posts)
+        await killed(platform, "gateway-1", "gateway-2")
+        await posting.more(lengths.posts)
     await judge(platform, stage)
     assert reader.connections > before, "her stream was at neither of them"
     assert not [note for note in stage.notes.news if note.name == "reset"]
