@@ -292,11 +292,17 @@ _STARTED = pytest.StashKey[Platform]()
 
 
 @pytest.fixture(scope="session")
-def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Platform:
-    """The session's platform; started by whoever asks first, stopped when the session ends."""
+def platform(request: pytest.FixtureRequest) -> Platform:
+    """The session's platform; started by whoever asks first, stopped when the session ends.
+
+    Its home, and so its logs, are left where a test failed.
+    """
     stash = request.config.stash
     if _STARTED not in stash:
-        home = Home(tmp_path_factory.mktemp("platform") / "home")
+        # Not in pytest's own folder: another session that begins closes that to PostgreSQL's account.
+        folder = Path(tempfile.mkdtemp(prefix="preau-platform-"))
+        request.config.add_cleanup(lambda: None if request.session.testsfailed else shutil.rmtree(folder, True))
+        home = Home(folder / "home")
         stands_on = servers(request.config.getoption("--backends"), home)
         # Cleanups run in reverse: the platform stops before its servers do.
         request.config.add_cleanup(stands_on.end)
