@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
@@ -33,6 +34,8 @@ Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
+_ANOTHER_DATABASE = (WentBack, asyncpg.UndefinedTableError)
+"""The database is not the one this process began with, which is no event's fault: its successor makes the tables and reads up."""
 _EVENT_BYTES = 2048
 """What an event takes on its topic, rather more than less."""
 _GATHERED_BYTES = 256 * 1024
@@ -322,7 +325,7 @@ class Inbox:
         whole = not batch.undecodable
         try:
             await self._until_reachable(batch.events, handle)
-        except WentBack:
+        except _ANOTHER_DATABASE:
             raise
         except Exception as error:
             whole = False
@@ -341,7 +344,7 @@ class Inbox:
                 await self._until_reachable([event], handle)
                 self.consumption.stopped_by = None
                 return
-            except WentBack:
+            except _ANOTHER_DATABASE:
                 raise
             except Exception as error:
                 reason = type(error).__name__

@@ -34,6 +34,8 @@ UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.ConnectionFailureError,
+    # A database that is being put back.
+    asyncpg.InvalidCatalogNameError,
     asyncpg.InterfaceError,
     # What asyncpg says of a connection that is closed under it in the middle of a statement.
     asyncpg.InternalClientError,

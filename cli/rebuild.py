@@ -22,6 +22,8 @@ from infra.topics import TOPICS
 app = typer.Typer(no_args_is_help=True, help="Make a service's data anew.")
 _REQUEST_SECONDS = 30
 _PAUSE = 0.5
+_NEARLY = 500
+"""Records to go that a switch waits for: in a second of a busy evening no fewer are written."""
 _PATIENCE = 60.0
 """Seconds for which a service may not answer before the command gives up; a later one goes on where it was."""
 _TOLD_SECONDS = 2.0
@@ -142,17 +144,21 @@ async def _replayed(ask: Ask, services: tuple[str, ...], number: int) -> None:
 
 
 async def _complete(ask: Ask, *, fewer: bool) -> None:
-    """Wait until the new history is as far as its topics, and has no fewer items than the one that serves."""
+    """Wait until the new history is nearly as far as its topics, and has no fewer items than the one that serves.
+
+    What is written all the while it never quite reaches; the switch waits for what was written before it.
+    """
     tell, settled = _Teller(), _NEVER
     while True:
         known = await ask("GET", "/v1/feed/generations")
         serving, building = _of(known, "serving"), _of(known, "building")
         if not building:
             return
-        tell(f"{building['items']} items taken in, {building['behind']} records to go", last=not building["behind"])
-        if building["behind"]:
+        behind = building["behind"]
+        tell(f"{building['items']} items taken in, {behind} records to go", last=behind <= _NEARLY)
+        if behind > _NEARLY:
             settled = _NEVER
-        elif fewer or building["items"] >= serving["items"]:
+        elif fewer or building["items"] + behind >= serving["items"]:
             return
         else:
             # The two histories take the same news in moments apart.
