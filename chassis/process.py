@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import resource
 import signal
 import socket
@@ -128,8 +129,17 @@ class Process:
             _log.info("started", extra={"service": self.name})
             await self.stopping.wait()
             _log.info("stopping", extra={"service": self.name})
+            limit = self.settings.drain_seconds + self.settings.stop_seconds
+            asyncio.get_running_loop().call_later(limit, _give_up, self.name)
         telemetry.flush()
         return 1 if self._failed else 0
+
+
+def _give_up(name: str) -> None:
+    """End now: one that neither works nor ends would be restarted by nobody."""
+    _log.error("did not stop in time", extra={"service": name})
+    telemetry.flush()
+    os._exit(1)
 
 
 def listen(host: str, port: int, *, reuse: bool = False) -> socket.socket:

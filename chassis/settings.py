@@ -29,6 +29,8 @@ class ProcessSettings(BaseSettings):
     """Share of requests sampled where no caller has decided, 0 to 1."""
     drain_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long a stopping process lets requests and batches finish, in seconds."""
+    stop_seconds: Annotated[float, Field(gt=0, le=300)] = 20.0
+    """How long it may take to stop beyond that, in seconds; then it ends as a kill would end it."""
 
 
 class HttpSettings(ProcessSettings):
