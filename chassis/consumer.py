@@ -323,19 +323,29 @@ class Inbox:
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
         whole = not batch.undecodable
-        try:
-            await self._until_reachable(batch.events, handle)
-        except _ANOTHER_DATABASE:
-            raise
-        except Exception as error:
+        if not await self._in_parts(batch.events, handle):
             whole = False
-            if len(batch.events) > 1:
-                _log.warning("batch failed, taking events one by one", extra=self._about(error))
-            for event in batch.events:
-                await self._alone(event, handle)
         if not whole:
             # What was parked does not say that all before it was taken in: only now all of the batch is.
             await self._retry(lambda: self._transaction(self._come_to, [*batch.events, *batch.undecodable]))
+
+    async def _in_parts(self, events: Sequence[Received], handle: Handler) -> bool:
+        """Take events in, by ever smaller halves where one of them fails: the others are not to wait. Whether none did."""
+        try:
+            await self._until_reachable(events, handle)
+        except _ANOTHER_DATABASE:
+            raise
+        except Exception as error:
+            if len(events) == 1:
+                await self._alone(events[0], handle)
+                return False
+            _log.warning("batch failed, taking it by halves", extra=self._about(error))
+        else:
+            return True
+        half = len(events) // 2
+        await self._in_parts(events[:half], handle)
+        await self._in_parts(events[half:], handle)
+        return False
 
     async def _alone(self, event: Received, handle: Handler) -> None:
         attempt = 0

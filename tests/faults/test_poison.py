@@ -35,7 +35,7 @@ async def test_a_poison_event_parks_its_key_until_it_is_replayed(
         await posting.more(1)
         async with refusing(platform, "feed", "items", RAISED, f"NEW.scope LIKE '%{LEA}'"):
             await stage.poll(is_parked, "the key is parked with what follows it", 60)
-            await stage.poll(others_go_on, "the others' history goes on")
+            await stage.poll(others_go_on, "the others' history goes on", 30)
         assert [row["key"] for row in parked] == [f"grades:{LEA}"]
         name = parked[0]
         said = await run(platform, "dlq", "replay", "feed", name["consumer"], name["source"], name["key"], "--yes")
