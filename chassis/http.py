@@ -50,8 +50,8 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
-        # The house measures requests itself.
-        telemetry={"metrics": False, "logs": False},
+        # The house measures and traces requests itself: FastAPI would take up a stranger's trace.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.verifier = verifier
     problems.install(app)
