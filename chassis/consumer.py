@@ -322,10 +322,8 @@ class Inbox:
     async def _effect(self, batch: Batch, handle: Handler) -> None:
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
-        whole = not batch.undecodable
-        if not await self._in_parts(batch.events, handle):
-            whole = False
-        if not whole:
+        whole = await self._in_parts(batch.events, handle)
+        if batch.undecodable or not whole:
             # What was parked does not say that all before it was taken in: only now all of the batch is.
             await self._retry(lambda: self._transaction(self._come_to, [*batch.events, *batch.undecodable]))
 

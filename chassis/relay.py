@@ -88,8 +88,10 @@ class Relay:
             self._wake.clear()
             self._heard = time.monotonic()
             await self._drain(connection, sender)
+            # Not `wait_for`: in Python 3.11 it swallows the cancellation that comes with a wake-up, and the loop would never end.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
 
     async def _drain(self, connection: Connection, sender: AIOKafkaProducer) -> None:
         """Send what the outbox holds, reading the next batch while a full one is on its way."""

@@ -40,7 +40,8 @@ class Onlooker:
             if self.was_ready.is_set():
                 self.status.state = "ready" if answers else "unready"
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), ANSWERING_PAUSE if answers else SILENT_PAUSE)
+                async with asyncio.timeout(ANSWERING_PAUSE if answers else SILENT_PAUSE):
+                    await self._stopping.wait()
         self.status.state = "stopped"
 
     async def stop(self) -> None:

@@ -155,7 +155,8 @@ class Keeper:
             self.part.name, f"{self.status.last_error}; again in {self._backoff:.1f} s (log: {self._log})"
         )
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), self._backoff)
+            async with asyncio.timeout(self._backoff):
+                await self._stopping.wait()
         self._backoff = min(self._backoff * 2, LONGEST_BACKOFF)
 
     async def stop(self) -> None:

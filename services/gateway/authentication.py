@@ -110,7 +110,8 @@ class Authenticator:
                 # At once too: what was revoked while nobody listened is heard of by asking.
                 await self._recheck(connection, set(watched()) | set(self._secrets))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(gone.wait(), RECHECK_SECONDS)
+                    async with asyncio.timeout(RECHECK_SECONDS):
+                        await gone.wait()
         finally:
             connection.terminate()
 

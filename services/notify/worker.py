@@ -72,12 +72,14 @@ class Courier:
         """Claim no more, and let what is being sent be settled for as long as a stopping process may take."""
         self._stopping = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), self._settings.drain_seconds)
+            async with asyncio.timeout(self._settings.drain_seconds):
+                await self._idle.wait()
 
     async def _lane(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._work.get(), _POLL_SECONDS)
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._work.get()
             while not self._stopping and await self._turn():
                 pass
 
