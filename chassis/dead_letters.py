@@ -32,6 +32,10 @@ _PAUSE = 0.5
 _KNOWN_SECONDS = 1.3
 """A forwarder goes by the parked keys it read at most a second ago: once the lock is this old, it has to read again."""
 _OWN = "dlq_"
+_UNDERWAY = 100
+"""Events of a key, on their way to a consumer, for which it is worth having consumers wait."""
+_Trails = dict[tuple[str, int], list[ConsumerRecord]]
+"""A key's records by topic and partition."""
 
 
 class NotReleased(Exception):
@@ -140,38 +144,42 @@ class _Replay:
         self._trails: dict[tuple[str, int], _Log] = {}
 
     async def attempt(self) -> int:
-        await self._letters_in_full()
+        await self._letters_in_full(_UNDERWAY)
         async with self._connection.transaction():
             await _hold_consumers(self._connection)
-            letters = await self._letters_in_full()
+            letters = await self._letters_in_full(0)
             await self._append(letters)
             await parking.release(self._connection, self._key.consumer, self._key.source, self._key.key)
         return len(letters)
 
-    async def _letters_in_full(self) -> list[Letter]:
-        """What is to be replayed, each event once; `_NotYet` while the partition holds more of the key than that."""
+    async def _letters_in_full(self, underway: int) -> list[Letter]:
+        """What is to be replayed, each event once; `_NotYet` while the partition holds more of the key than that.
+
+        So many of the newest events may be underway: as long as nobody waits, some always are.
+        """
         current = await self._current()
         letters = await _collect(self._connection, self._dead, self._service, current)
         if [letter.number for letter in letters] != list(range(1, current.events + 1)):
             found = f"{len(letters)} of its {current.events} dead letters are there"
             raise NotReleased(f"{found}: the key stays parked. What is gone can only be discarded, and sent again.")
         await self._follow_trails(letters)
-        self._require_parked(letters)
-        await self._require_committed()
+        trails = {at: log.records[: max(0, len(log.records) - underway)] for at, log in self._trails.items()}
+        self._require_parked(letters, trails)
+        await self._require_committed(trails)
         return _each_once(letters)
 
-    def _require_parked(self, letters: Sequence[Letter]) -> None:
+    def _require_parked(self, letters: Sequence[Letter], trails: _Trails) -> None:
         places = {letter.place for letter in letters}
         first = min((letter.sequence or 0 for letter in letters), default=0)
-        for (topic, partition), log in self._trails.items():
-            for record in log.records:
+        for (topic, partition), records in trails.items():
+            for record in records:
                 sequence = _sequence(record.headers)
                 passed_before = sequence is not None and sequence < first
                 if not passed_before and (topic, partition, record.offset) not in places:
                     raise _NotYet(f"{self._key.consumer} has not come to all events of the key yet")
 
-    async def _require_committed(self) -> None:
-        last = {TopicPartition(*at): log.records[-1].offset for at, log in self._trails.items() if log.records}
+    async def _require_committed(self, trails: _Trails) -> None:
+        last = {TopicPartition(*at): records[-1].offset for at, records in trails.items() if records}
         if not last:
             return
         committed = await self._admin.list_consumer_group_offsets(self._group, partitions=list(last))
