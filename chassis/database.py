@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -140,6 +141,11 @@ async def _roll_back(connection: Connection) -> None:
     # What made the transaction fail is what is told, whatever becomes of a connection that may be lost.
     with contextlib.suppress(*UNREACHABLE):
         await connection.execute("ROLLBACK")
+
+
+def lock_number(kind: bytes, name: bytes) -> int:
+    """The advisory lock of a name; `kind`, of at most 16 bytes, keeps the locks of different things apart."""
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8, person=kind).digest(), "big", signed=True)
 
 
 def literal(value: str | bytes) -> str:

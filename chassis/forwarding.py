@@ -70,12 +70,12 @@ class Forwarder:
         await self._read_parked(at_once=not self.consumption.follows(records))
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
-        records = []
+        ready = []
         for event in batch.events:
             made = await self._turned(event) if self._is_new(event) else None
             if made is not None:
-                records.append(_ready(made))
-        await self._send(records)
+                ready.append(_ready(made))
+        await self._send(ready)
         for event in batch.events:
             self._remember(event)
 

@@ -20,7 +20,7 @@ import asyncpg
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from chassis.database import UNREACHABLE, Connection, Database, literal
+from chassis.database import UNREACHABLE, Connection, Database, literal, lock_number
 from chassis.identity import Caller
 from chassis.outbox import CHANNEL, OutboxGauge, dump
 from chassis.problems import FieldError, Problem
@@ -147,10 +147,7 @@ class _Once:
     def lock(self) -> str:
         """The statement that makes twins wait for one another."""
         name = f"{self.caller}\0{self.key}".encode()
-        number = int.from_bytes(
-            hashlib.blake2b(name, digest_size=8, person=b"idempotency").digest(), "big", signed=True
-        )
-        return f"SELECT pg_advisory_xact_lock({number})"
+        return f"SELECT pg_advisory_xact_lock({lock_number(b'idempotency', name)})"
 
     def keeping(self, answer: Answer, body: bytes) -> str:
         """The statement that keeps an answer."""

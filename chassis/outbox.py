@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ import asyncpg
 from pydantic import BaseModel
 
 from chassis import telemetry
-from chassis.database import UNREACHABLE, Connection, Database
+from chassis.database import UNREACHABLE, Connection, Database, lock_number
 from contracts.envelope import Envelope, Event, Header, new_id, to_headers
 
 CHANNEL = "outbox"
@@ -112,11 +111,7 @@ async def lock_keys(connection: Connection, keys: Iterable[str]) -> None:
 
 def lock_numbers(keys: Iterable[str]) -> list[int]:
     """The advisory locks of these record keys, in the order in which all take them; for a store's own statement."""
-    return sorted({_lock_number(key) for key in keys})
-
-
-def _lock_number(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8, person=b"outbox").digest(), "big", signed=True)
+    return sorted({lock_number(b"outbox", key.encode()) for key in keys})
 
 
 def columns(events: Sequence[Outgoing]) -> tuple[list[str], list[str], list[str], list[bytes | None]]:
