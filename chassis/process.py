@@ -58,6 +58,10 @@ class Process:
     async def part(self, start: Awaitable[object], stop: Callable[[], Awaitable[object]]) -> None:
         """Start a part now and stop it, in reverse order, when the process stops."""
         await start
+        self.at_end(stop)
+
+    def at_end(self, stop: Callable[[], Awaitable[object]]) -> None:
+        """Call this in its turn when the process stops: for a part that needs no start."""
         self._stack.push_async_callback(stop)
 
     def background(self, name: str, work: Coroutine[Any, Any, None]) -> None:

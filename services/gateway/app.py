@@ -91,7 +91,7 @@ class Topics:
 async def serve(process: Process, settings: GatewaySettings, database: Database, topics: Topics) -> None:
     """Start all that rests on an open database whose roster somebody keeps."""
     upstream = _upstream(settings)
-    await process.part(asyncio.sleep(0), upstream.close)
+    process.at_end(upstream.close)
     authenticator = Authenticator(database)
     requests = RequestLimits(rates(settings), authenticator)
     door = await _stream(process, settings, topics, database, authenticator, upstream, requests)
@@ -176,7 +176,7 @@ async def _stream(
     announced = Generations(settings.kafka, topics.generations, topics.feed)
     intake = Intake(fanout, rights, announced, directory_tail, database, partial(_ring, settings))
     for part in (directory_tail, announced, intake):
-        await process.part(asyncio.sleep(0), part.close)
+        process.at_end(part.close)
     intake.watch(process.health)
     door = Door(fanout, rights, intake, authenticator, database, _limits(settings), requests, worker_name(settings))
     schools = SchoolWatch(rights, database, fanout.change)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,11 +34,11 @@ async def compose(process: Process, settings: NotifySettings) -> None:
     waker = OutboxWaker(database)
     await process.part(waker.start(), waker.stop)
     email = Email(settings)
-    await process.part(asyncio.sleep(0), email.close)
+    process.at_end(email.close)
     channels = {"email": email.send}
     courier = Courier(database, channels, settings)
     process.background("courier", courier.run())
-    await process.part(asyncio.sleep(0), courier.drain)
+    process.at_end(courier.drain)
     process.background("queue depth", courier.measure())
     process.background("pruning", courier.prune())
     inbox = Inbox(database, service="notify", consumer=consumers.CONSUMER)
