@@ -24,6 +24,7 @@ import asyncpg
 import psutil
 
 from bench.report import Measure, Report, at_most
+from cli.first_start import until_known
 from cli.running_home import RunningHome
 from infra.local.control import ask
 from infra.local.home import CHECKOUT, Home
@@ -98,7 +99,7 @@ def corrected(package: Path, path: Path) -> Path:
 
 def measure(what: str, up: RunningHome, package: Path) -> Measured:
     """Import the package and wait for the rosters."""
-    before = asyncio.run(position(up, "directory", "SELECT sequence FROM directory_position"))
+    before = asyncio.run(position(up))
     spent = cpu_seconds(up.home)
     begun = time.monotonic()
     imported = _import(up, package)
@@ -140,11 +141,11 @@ def _import(up: RunningHome, package: Path) -> Imported:
         return Imported(printed.read(), peak, usage.ru_utime + usage.ru_stime)
 
 
-async def position(up: RunningHome, service: str, query: str) -> int:
-    """A position as a service's database tells it."""
-    connection = await asyncpg.connect(up.database_url(service), timeout=10)
+async def position(up: RunningHome) -> int:
+    """How far the directory has come."""
+    connection = await asyncpg.connect(up.database_url("directory"), timeout=10)
     try:
-        found: int = await connection.fetchval(query)
+        found: int = await connection.fetchval("SELECT sequence FROM directory_position")
         return found
     finally:
         await connection.close()
@@ -156,11 +157,11 @@ async def caught_up(up: RunningHome, wanted: int, begun: float) -> dict[str, flo
 
 
 async def _caught_up(up: RunningHome, service: str, wanted: int, begun: float) -> float:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while await position(up, service, "SELECT position FROM roster_state") < wanted:
-        if time.monotonic() > deadline:
-            raise SystemExit(f"the roster of {service} did not catch up in {WAIT_SECONDS:.0f} s")
-        await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await until_known(up.database_url(service), wanted)
+    except TimeoutError as error:
+        raise SystemExit(f"the roster of {service} did not catch up in {WAIT_SECONDS:.0f} s") from error
     return time.monotonic() - begun
 
 

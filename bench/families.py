@@ -14,6 +14,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from chassis.sending import producer
+from cli.first_start import until_known
 from contracts import directory, feed
 from contracts.directory import BEAT_KEY, GuardianLink, LinkKind, Membership, Role, RoleName
 from contracts.envelope import Audience, Envelope, Event, Header, new_id, to_headers
@@ -154,8 +155,7 @@ class Town:
         secrets = [digest(family.token) for family in known]
         await connection.execute(_ACCOUNTS, [family.guardian for family in known], secrets, _TOKEN_SECONDS)
         async with asyncio.timeout(120):
-            while await connection.fetchval("SELECT position FROM roster_state") < len(told):  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
+            await until_known(database, len(told))
         await connection.execute("ANALYZE")
         await connection.close()
 

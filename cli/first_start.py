@@ -35,11 +35,11 @@ async def _load(running: RunningHome, token: str, today: date) -> None:
     report, _ = await demo_school.ensure(running.database_url("directory"), running.url, token, today)
     async with asyncio.timeout(_KNOWN_SECONDS):
         # Who signs in at once finds everything there.
-        await asyncio.gather(*(_known(running.database_url(one), report.position or 0) for one in _WITH_ROSTER))
+        await asyncio.gather(*(until_known(running.database_url(one), report.position or 0) for one in _WITH_ROSTER))
 
 
-async def _known(database_url: str, position: int) -> None:
-    """Wait until a service's replica of the directory has come so far."""
+async def until_known(database_url: str, position: int) -> None:
+    """Wait until the replica of the directory in a service's database has come so far; the caller sets the deadline."""
     connection = await asyncpg.connect(database_url, timeout=10)
     try:
         while await connection.fetchval("SELECT position FROM roster_state") < position:  # noqa: ASYNC110 - another process's doing
