@@ -109,6 +109,15 @@ def database_url(postgres: Postgres) -> Iterator[str]:
     asyncio.run(_run(admin, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+async def value(url: str, query: str) -> object:
+    """The one value that a query has, asked over a connection of its own."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
 async def _run(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     try:

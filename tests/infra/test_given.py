@@ -21,17 +21,10 @@ from infra.local.parts import Elsewhere
 from infra.local.ports import free_port
 from infra.local.postgres import Postgres
 from infra.local.system import System
+from tests.conftest import value
 
 URL = "postgresql://admin:s%40cret@db.example:5432/postgres?sslmode=require"
 _numbers = itertools.count(1)
-
-
-async def value(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close()
 
 
 # Settings

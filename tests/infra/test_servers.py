@@ -16,14 +16,7 @@ from infra.local.jars import JarsUnavailable, ensure_jars, locked_jars
 from infra.local.kafka import Kafka
 from infra.local.postgres import Postgres
 from infra.topics import PRODUCTION, TOPICS, Topic, TopicsFailed, ensure_topics
-
-
-async def value(url: str, query: str) -> object:
-    connection = await asyncpg.connect(url, timeout=10)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close()
+from tests.conftest import value
 
 
 @pytest.fixture
