@@ -27,7 +27,7 @@ from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 from chassis import parking, repeats, telemetry
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
-from chassis.places import Places, WentBack
+from chassis.places import Places, WentBack, reached
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 
 Record: TypeAlias = ConsumerRecord
@@ -225,6 +225,11 @@ class Consumption:
             first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
         return all(self._done.get(place) == offset for place, offset in first.items())
 
+    @property
+    def reached(self) -> Mapping[TopicPartition, int]:
+        """The offset behind the last record done of each partition."""
+        return self._done
+
     def _forget_lost(self) -> None:
         """Forget how far partitions are that went to another process: it may bring them further."""
         if self._stream is not None:
@@ -400,15 +405,16 @@ class Inbox:
 
     async def _once(self, events: Sequence[Received], handle: Handler) -> None:
         async with self._database.transaction() as connection:
-            parked = await parking.parked_keys(connection, self._consumer)
-            self.consumption.parked = len(parked)
-            follow = [e for e in events if (e.envelope.source, e.envelope.key) in parked] if parked else []
-            free = [e for e in events if (e.envelope.source, e.envelope.key) not in parked] if parked else events
+            standing = await parking.standing(connection, self._consumer)
+            self.consumption.parked = len(standing.parked)
+            free, follow = standing.parted(standing.passed(events))
             fresh = await self._only_new(connection, self._consumer, free)
             if fresh:
                 await handle(connection, fresh)
             for event in follow:
                 await parking.park(connection, self._service, self._consumer, event, "follows a parked event")
+            if standing.passed_over:
+                await standing.forget(connection, reached([event.record for event in events]))
             await self._come_to(connection, events)
         self.places.committed([event.record for event in events])
         labels = {"consumer": self._consumer}

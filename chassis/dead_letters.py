@@ -1,11 +1,10 @@
 """Dead letters: what a parked key holds, and how an operator gets it going again.
 
-A replay appends the events of a key, as they first came, to the partition they came from, and lets the key go. It has to
-be sure that nothing of the key lies between what the consumer has parked and what is appended, so the consumers of the
-database wait meanwhile (they read the parked keys before every batch): every event of the key that the partition holds
-must have its dead letter and a committed offset (what is delivered again after the release would overtake), and the
-appended ones must stand together. Otherwise nothing is let go: the consumer parks what
-was appended like all that follows, and the next attempt takes it in its stride. Other consumers know repeats.
+A replay appends the events of a key, as they first came, to the partition they came from, and lets the key go. Nothing of
+the key may be taken in before them, so the consumers of the database wait meanwhile (they read what is parked before every
+batch), what has reached the partition and not the consumer is appended too, in its order, and the consumer passes over
+all of the key that lies before. The appended ones must stand together; otherwise nothing is let go: the consumer parks
+what was appended like all that follows, and the next attempt takes it in its stride. Other consumers know repeats.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis import parking
 from chassis.database import Connection
@@ -34,8 +33,10 @@ _KNOWN_SECONDS = 1.3
 _OWN = "dlq_"
 _UNDERWAY = 100
 """Events of a key, on their way to a consumer, for which it is worth having consumers wait."""
-_Trails = dict[tuple[str, int], list[ConsumerRecord]]
-"""A key's records by topic and partition."""
+_APPENDINGS = 20
+"""How often events are appended, while consumers wait, until none of another's stands among them."""
+_Place: TypeAlias = tuple[str, int, int]
+"""Topic, partition, offset."""
 
 
 class NotReleased(Exception):
@@ -64,7 +65,7 @@ class Letter:
 
     number: int
     reason: str
-    place: tuple[str, int, int]
+    place: _Place
     key: bytes | None
     headers: list[Header]
     value: bytes | None
@@ -94,29 +95,25 @@ async def discard(connection: Connection, key: ParkedKey) -> bool:
             await _hold_consumers(connection)
         except _NotYet as why:
             raise NotReleased(f"{why}; the key stays parked. Try again.") from why
-        return await parking.release(connection, key.consumer, key.source, key.key)
+        return await parking.drop(connection, key.consumer, key.source, key.key)
 
 
 async def replay(
-    connection: Connection, bootstrap: str, service: str, key: ParkedKey, *, group: str, patience: float = _PATIENCE
+    connection: Connection, bootstrap: str, service: str, key: ParkedKey, *, patience: float = _PATIENCE
 ) -> int:
     """Put a key's dead letters back through its consumer, oldest first, before anything newer; returns how many.
 
-    `group` is the consumer's in Kafka. Raises `NotReleased`, with the key parked as before, when it cannot be done in
-    order and in full.
+    Raises `NotReleased`, with the key parked as before, when it cannot be done in order and in full.
     """
     deadline = time.monotonic() + patience
     async with AsyncExitStack() as stack:
         dead = await stack.enter_async_context(
             _log(bootstrap, parking.dead_letter_topic(service), 0, 0, _is_letter_of(key))
         )
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-        stack.push_async_callback(admin.close)
-        await admin.start()
         sender = producer(bootstrap)
         stack.push_async_callback(sender.stop)
         await sender.start()
-        again = _Replay(connection, bootstrap, service, key, group, stack, dead, admin, sender)
+        again = _Replay(connection, bootstrap, service, key, stack, dead, sender)
         while True:
             try:
                 return await again.attempt()
@@ -134,58 +131,44 @@ class _Replay:
     _bootstrap: str
     _service: str
     _key: ParkedKey
-    _group: str
     _stack: AsyncExitStack
     _dead: _Log
-    _admin: AIOKafkaAdminClient
     _sender: AIOKafkaProducer
 
     def __post_init__(self) -> None:
         self._trails: dict[tuple[str, int], _Log] = {}
+        self._appended: set[_Place] = set()
 
     async def attempt(self) -> int:
-        await self._letters_in_full(_UNDERWAY)
+        if len(self._underway(await self._letters())) > _UNDERWAY:
+            raise _NotYet(f"{self._key.consumer} has not come to all events of the key yet")
         async with self._connection.transaction():
             await _hold_consumers(self._connection)
-            letters = await self._letters_in_full(0)
-            await self._append(letters)
-            await parking.release(self._connection, self._key.consumer, self._key.source, self._key.key)
+            letters = await self._letters()
+            below = await self._append(letters)
+            await parking.release(self._connection, *self._name, below)
         return len(letters)
 
-    async def _letters_in_full(self, underway: int) -> list[Letter]:
-        """What is to be replayed, each event once; `_NotYet` while the partition holds more of the key than that.
+    @property
+    def _name(self) -> tuple[str, str, str]:
+        return self._key.consumer, self._key.source, self._key.key
 
-        So many of the newest events may be underway: as long as nobody waits, some always are.
-        """
+    async def _letters(self) -> list[Letter]:
+        """The dead letters, all there must be, with what lies behind them in their partitions read too."""
         current = await self._current()
         letters = await _collect(self._connection, self._dead, self._service, current)
         if [letter.number for letter in letters] != list(range(1, current.events + 1)):
             found = f"{len(letters)} of its {current.events} dead letters are there"
             raise NotReleased(f"{found}: the key stays parked. What is gone can only be discarded, and sent again.")
         await self._follow_trails(letters)
-        trails = {at: log.records[: max(0, len(log.records) - underway)] for at, log in self._trails.items()}
-        self._require_parked(letters, trails)
-        await self._require_committed(trails)
-        return _each_once(letters)
+        return letters
 
-    def _require_parked(self, letters: Sequence[Letter], trails: _Trails) -> None:
-        places = {letter.place for letter in letters}
+    def _underway(self, letters: Sequence[Letter]) -> list[Letter]:
+        """The key's events that lie behind its first dead letter and have none themselves."""
+        known = self._appended | {letter.place for letter in letters}
         first = min((letter.sequence or 0 for letter in letters), default=0)
-        for (topic, partition), records in trails.items():
-            for record in records:
-                sequence = _sequence(record.headers)
-                passed_before = sequence is not None and sequence < first
-                if not passed_before and (topic, partition, record.offset) not in places:
-                    raise _NotYet(f"{self._key.consumer} has not come to all events of the key yet")
-
-    async def _require_committed(self, trails: _Trails) -> None:
-        last = {TopicPartition(*at): records[-1].offset for at, records in trails.items() if records}
-        if not last:
-            return
-        committed = await self._admin.list_consumer_group_offsets(self._group, partitions=list(last))
-        for place, offset in last.items():
-            if place not in committed or committed[place].offset <= offset:
-                raise _NotYet(f"{self._key.consumer} has not committed how far it came in {place.topic} yet")
+        found = [_not_come_to(record) for log in self._trails.values() for record in log.records]
+        return [one for one in found if one.place not in known and (one.sequence is None or one.sequence >= first)]
 
     async def _current(self) -> ParkedKey:
         for row in await parked(self._connection):
@@ -208,24 +191,35 @@ class _Replay:
                 self._trails[topic, partition] = await self._stack.enter_async_context(log)
             await self._trails[topic, partition].catch_up()
 
-    async def _append(self, letters: Sequence[Letter]) -> None:
+    async def _append(self, letters: Sequence[Letter]) -> dict[tuple[str, int], int]:
+        """Append the letters and what is underway; returns where the appended ones begin, by (topic, partition)."""
+        for _ in range(_APPENDINGS):
+            ours = await self._send(_each_once([*letters, *self._underway(letters)]))
+            if await self._stand_together(ours):
+                return {(topic, partition): offset for topic, partition, offset in sorted(ours, reverse=True)}
+        raise _NotYet("events of the key kept coming in between")
+
+    async def _send(self, events: Sequence[Letter]) -> set[_Place]:
         sent = []
-        for letter in letters:
-            topic, partition, _ = letter.place
-            sending = self._sender.send(topic, letter.value, letter.key, partition=partition, headers=letter.headers)
+        for event in events:
+            topic, partition, _ = event.place
+            sending = self._sender.send(topic, event.value, event.key, partition=partition, headers=event.headers)
             sent.append(await sending)
-        appended = await asyncio.gather(*sent)
-        ours = {(one.topic, one.partition, one.offset) for one in appended}
-        last: dict[tuple[str, int], int] = {}
-        for topic, partition, offset in ours:
-            last[topic, partition] = max(offset, last.get((topic, partition), offset))
+        ours = {(one.topic, one.partition, one.offset) for one in await asyncio.gather(*sent)}
+        self._appended |= ours
+        return ours
+
+    async def _stand_together(self, ours: set[_Place]) -> bool:
+        """Whether no event of the key, of which the appended ones know nothing, lies before the last of them."""
+        together = True
+        last = {(topic, partition): offset for topic, partition, offset in sorted(ours)}
         for (topic, partition), end in last.items():
             log = self._trails[topic, partition]
             known = len(log.records)
             await log.catch_up(end + 1)
             fresh = {(topic, partition, record.offset) for record in log.records[known:] if record.offset <= end}
-            if fresh - ours:
-                raise _NotYet("another event of the key came in between")
+            together &= fresh <= ours
+        return together
 
 
 def _each_once(letters: Iterable[Letter]) -> list[Letter]:
@@ -274,6 +268,11 @@ def _letter(headers: list[Header], value: bytes | None) -> Letter:
         headers=[header for header in headers if not header[0].startswith(_OWN)],
         value=value,
     )
+
+
+def _not_come_to(record: ConsumerRecord) -> Letter:
+    place = (record.topic, record.partition, record.offset)
+    return Letter(0, "not come to", place, record.key, list(record.headers), record.value)
 
 
 def _belongs(headers: Sequence[Header], key: ParkedKey) -> bool:

@@ -45,7 +45,7 @@ class Forwarder:
         self._turn = turn
         self._producer: AIOKafkaProducer | None = None
         self._sequences: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._parked: set[tuple[str, str]] = set()
+        self._standing = parking.Standing(consumer)
         self._parked_read = float("-inf")
 
     async def stop(self) -> None:
@@ -70,13 +70,14 @@ class Forwarder:
         await self._read_parked(at_once=not self.consumption.follows(records))
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
+        events = self._standing.passed(batch.events)
         ready = []
-        for event in batch.events:
+        for event in events:
             made = await self._turned(event) if self._is_new(event) else None
             if made is not None:
                 ready.append(_ready(made))
         await self._send(ready)
-        for event in batch.events:
+        for event in events:
             self._remember(event)
 
     def _is_new(self, event: Received) -> bool:
@@ -85,14 +86,14 @@ class Forwarder:
 
     def _remember(self, event: Received) -> None:
         name, sequence = (event.envelope.source, event.envelope.key), event.envelope.sequence
-        if sequence is None or name in self._parked:
+        if sequence is None or self._standing.is_parked(event):
             return
         self._sequences[name] = max(sequence, self._sequences.pop(name, -1))
         if len(self._sequences) > _KNOWN:
             self._sequences.popitem(last=False)
 
     async def _turned(self, event: Received) -> Outgoing | None:
-        if (event.envelope.source, event.envelope.key) in self._parked:
+        if self._standing.is_parked(event):
             await self._park(event, "follows a parked event")
             return None
         try:
@@ -140,12 +141,14 @@ class Forwarder:
             return
         try:
             async with self._database.connection() as connection:
-                self._parked = await parking.parked_keys(connection, self._consumer)
+                self._standing = await parking.standing(connection, self._consumer)
+                if self._standing.passed_over:
+                    await self._standing.forget(connection, self.consumption.reached)
         except UNREACHABLE:
             # What is known of parked keys goes on to hold; an event of a key that is not parked needs no database.
             _log.warning("parked keys not read", extra={"consumer": self._consumer})
         self._parked_read = time.monotonic()
-        self.consumption.parked = len(self._parked)
+        self.consumption.parked = len(self._standing.parked)
 
     async def _park(self, event: Received, reason: str) -> None:
         _log.error("key parked", extra={"consumer": self._consumer, "event": event.envelope.id, "reason": reason})
@@ -154,7 +157,7 @@ class Forwarder:
             try:
                 async with self._database.transaction() as connection:
                     await parking.park(connection, self._service, self._consumer, event, reason)
-                self._parked.add((event.envelope.source, event.envelope.key))
+                self._standing = self._standing.and_parked(event)
                 return
             except UNREACHABLE:
                 self.consumption.alive()

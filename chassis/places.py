@@ -59,9 +59,9 @@ class Places:
         if not self._come:
             return
         # In one order by all, so that two processes that share partitions after a rebalance cannot deadlock.
-        reached = sorted(_reached(records).items())
-        topics, numbers = [place.topic for place, _ in reached], [place.partition for place, _ in reached]
-        offsets = [offset for _, offset in reached]
+        come_to = sorted(reached(records).items())
+        topics, numbers = [place.topic for place, _ in come_to], [place.partition for place, _ in come_to]
+        offsets = [offset for _, offset in come_to]
         for row in await connection.fetch(_ADVANCE, self._consumer, topics, numbers, offsets):
             come = self._come.get(TopicPartition(row["topic"], row["partition"]), 0)
             if row["before"] is None or row["before"] < come:
@@ -69,14 +69,15 @@ class Places:
 
     def committed(self, records: Sequence[ConsumerRecord]) -> None:
         """The transaction that took these records in has ended well."""
-        for place, offset in _reached(records).items():
+        for place, offset in reached(records).items():
             if place in self._come:
                 self._come[place] = max(offset, self._come[place])
 
 
-def _reached(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, int]:
-    reached: dict[TopicPartition, int] = {}
+def reached(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, int]:
+    """How far records bring a consumer: the offset behind the last of each partition."""
+    found: dict[TopicPartition, int] = {}
     for record in records:
         place = TopicPartition(record.topic, record.partition)
-        reached[place] = max(record.offset + 1, reached.get(place, 0))
-    return reached
+        found[place] = max(record.offset + 1, found.get(place, 0))
+    return found

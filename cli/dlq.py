@@ -152,8 +152,7 @@ async def _parked_key(running: RunningHome, service: str, name: tuple[str, str, 
 async def _replay(running: RunningHome, service: str, name: tuple[str, str, str]) -> tuple[int, ParkedKey | None]:
     parked = await _parked_key(running, service, name)
     async with _database(running, service) as connection:
-        # A consumer's group in Kafka has the consumer's name.
-        number = await dead_letters.replay(connection, running.kafka, service, parked, group=parked.consumer)
+        number = await dead_letters.replay(connection, running.kafka, service, parked)
         again = await _find_within(connection, name, _AGAIN_SECONDS)
     return number, again
 

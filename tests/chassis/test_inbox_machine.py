@@ -19,7 +19,7 @@ from chassis import consumer, parking
 from chassis.consumer import Inbox, Received
 from chassis.database import Connection
 from chassis.outbox import decode_headers
-from contracts.envelope import Envelope, from_headers, to_headers
+from contracts.envelope import Envelope, to_headers
 from tests.conftest import open_database
 
 KEYS = ("a", "b", "c")
@@ -38,10 +38,16 @@ class Record:
     partition: int = 0
 
 
+def sequence_of(headers: list[tuple[str, bytes]]) -> int:
+    """The sequence of an event, which all here have."""
+    return int(dict(headers)["ce_sequence"])
+
+
 class _Stream:
     """The consumer that records came by, as the inbox sees it: it commits, and has its partition."""
 
     polled = 0.0
+    stopped = False
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         """Take note of nothing: what comes again is the machine's to say."""
@@ -76,7 +82,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _empty(self) -> None:
         async with self.database.transaction() as connection:
-            await connection.execute("TRUNCATE repeat_guard, parked_keys, places, outbox")
+            await connection.execute("TRUNCATE repeat_guard, parked_keys, passed_over, places, outbox")
 
     def _begin(self) -> None:
         self.inbox = Inbox(self.database, service="test", consumer="test")
@@ -139,28 +145,40 @@ class Machine(RuleBasedStateMachine):
         """Another process goes on, where the database says."""
         self._begin()
 
-    @precondition(lambda self: self.place == len(self.log))
-    @rule(discard=st.booleans())
-    def release(self, discard: bool) -> None:
-        """An operator drops what was parked first, or has it put back behind all that is there."""
-        self.run(self._release(discard))
+    @rule()
+    def replay(self) -> None:
+        """An operator has what was parked first put back behind all that is there, and what is underway to it too."""
+        self.run(self._replay())
 
-    async def _release(self, discard: bool) -> None:
+    @rule()
+    def discard(self) -> None:
+        """An operator drops what was parked first."""
+        self.run(self._discard())
+
+    async def _replay(self) -> None:
         async with self.database.transaction() as connection:
-            row = await connection.fetchrow("SELECT key FROM parked_keys ORDER BY parked_at, key LIMIT 1")
-            if row is None:
+            key, parked = await self._first_parked(connection)
+            if not parked:
                 return
-            letters = await connection.fetch("DELETE FROM outbox WHERE key = $1 RETURNING id, headers", row["key"])
-            await parking.release(connection, "test", "/s", row["key"])
-        ordered = [decode_headers(one["headers"]) for one in sorted(letters, key=lambda one: one["id"])]
-        own = [[header for header in headers if not header[0].startswith("dlq_")] for headers in ordered]
-        sequences = [from_headers(headers, b"").sequence for headers in own]
-        if discard:
-            self.dropped |= {sequence for sequence in sequences if sequence is not None}
-        else:
-            first = dict(zip(reversed(sequences), reversed(own), strict=True))
-            for sequence in sorted(one for one in first if one is not None):
-                self._append(row["key"].encode(), first[sequence])
+            there = {sequence_of(one.headers): one.headers for one in self.log if one.key == key.encode()}
+            await parking.release(connection, "test", "/s", key, {("t", 0): len(self.log)})
+        for sequence in sorted(there):
+            if sequence >= min(parked):
+                self._append(key.encode(), there[sequence])
+
+    async def _discard(self) -> None:
+        async with self.database.transaction() as connection:
+            key, parked = await self._first_parked(connection)
+            assert await parking.drop(connection, "test", "/s", key) == bool(parked)
+        self.dropped |= parked
+
+    async def _first_parked(self, connection: Connection) -> tuple[str, set[int]]:
+        """The longest parked key, and the sequences of its dead letters, which are taken out."""
+        row = await connection.fetchrow("SELECT key FROM parked_keys ORDER BY parked_at, key LIMIT 1")
+        if row is None:
+            return "", set()
+        letters = await connection.fetch("DELETE FROM outbox WHERE key = $1 RETURNING headers", row["key"])
+        return row["key"], {sequence_of(decode_headers(one["headers"])) for one in letters}
 
     @invariant()
     def each_effect_is_there_once_and_in_order(self) -> None:
@@ -181,7 +199,7 @@ class Machine(RuleBasedStateMachine):
         self.poisonous.clear()
         while self.place < len(self.log) or self.run(self._parked()):
             self._deliver(self.log[self.place :])
-            self.run(self._release(discard=False))
+            self.run(self._replay())
         for key in KEYS:
             assert self.effects[key] == [one for one in self.written[key] if one not in self.dropped], key
         self.run(self.database.close())

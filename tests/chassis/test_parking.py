@@ -59,7 +59,7 @@ async def replay(database: Database, kafka: Kafka, topic: str, patience: float =
     (key,) = await parked(database)
     connection = await asyncpg.connect(database.settings.url())
     try:
-        return await dead_letters.replay(connection, kafka.bootstrap, topic, key, group=topic, patience=patience)
+        return await dead_letters.replay(connection, kafka.bootstrap, topic, key, patience=patience)
     finally:
         await connection.close()
 
@@ -102,6 +102,26 @@ async def relaying(database: Database, kafka: Kafka) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def writing(database: Database, topic: str, written: list[int]) -> AsyncIterator[None]:
+    """Within the block, and some events longer, events of the key are written at a steady pace."""
+    stopping = asyncio.Event()
+
+    async def keep_writing() -> None:
+        more = 5
+        while more:
+            written.extend(await write(database, topic, "bad"))
+            more -= stopping.is_set()
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(keep_writing())
+    try:
+        yield
+    finally:
+        stopping.set()
+        await task
+
+
+@asynccontextmanager
 async def consuming(database: Database, kafka: Kafka, topic: str, effect: Effect) -> AsyncIterator[None]:
     inbox = Inbox(database, service=topic, consumer="test")
     broker = consumer.broker(kafka.bootstrap)
@@ -122,15 +142,8 @@ async def test_a_replayed_key_takes_up_where_it_stopped(database: Database, kafk
         await until(parks(database, 5))
         effect.broken = False
         written = [pair[0] for pair in first]
-
-        async def keep_writing() -> None:
-            for _ in range(60):
-                written.extend(await write(database, topic, "bad"))
-                await asyncio.sleep(0.1)
-
-        writing = asyncio.create_task(keep_writing())
-        assert await replay(database, kafka, topic) >= 5
-        await writing
+        async with writing(database, topic, written):
+            assert await replay(database, kafka, topic) >= 5
         await until(effect.has("bad", len(written)))
         assert effect.of("bad") == written
         assert len(effect.of("good")) == 5
@@ -162,28 +175,46 @@ async def test_a_key_that_is_still_poison_is_parked_again_and_can_be_discarded(
         assert effect.of("bad") == kept
 
 
-async def test_what_the_consumer_has_not_come_to_keeps_the_key_parked(
-    database: Database, kafka: Kafka, topic: str
-) -> None:
+async def parked_then_away(database: Database, kafka: Kafka, topic: str, effect: Effect, more: int) -> list[int]:
+    """A key whose consumer parked its first event and was gone when more came; returns what was written."""
     await create_topics(kafka.bootstrap, topic, f"dlq.{topic}")
-    effect = Effect()
     async with consuming(database, kafka, topic, effect):
         written = await write(database, topic, "bad")
         await until(parks(database, 1))
     effect.broken = False
     async with relaying(database, kafka):
-        written += await write(database, topic, "bad")
+        written += await write(database, topic, *["bad"] * more)
 
         async def sent() -> bool:
             async with database.connection() as connection:
                 return not await connection.fetchval("SELECT count(*) FROM outbox")
 
         await until(sent)
+    return written
+
+
+async def test_what_the_consumer_has_not_come_to_is_put_back_too(database: Database, kafka: Kafka, topic: str) -> None:
+    effect = Effect()
+    written = await parked_then_away(database, kafka, topic, effect, more=3)
+    assert await replay(database, kafka, topic) == 1
+    async with consuming(database, kafka, topic, effect):
+        await until(effect.has("bad", 4))
+        assert effect.of("bad") == written
+        written += await write(database, topic, "bad")
+        await until(effect.has("bad", 5))
+    assert effect.of("bad") == written
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM passed_over") == 0
+
+
+async def test_a_consumer_far_behind_keeps_the_key_parked(database: Database, kafka: Kafka, topic: str) -> None:
+    effect = Effect()
+    written = await parked_then_away(database, kafka, topic, effect, more=150)
     with pytest.raises(NotReleased):
         await replay(database, kafka, topic, patience=1)
     async with consuming(database, kafka, topic, effect):
         await replay(database, kafka, topic)
-        await until(effect.has("bad", 2))
+        await until(effect.has("bad", len(written)))
     assert effect.of("bad") == written
 
 
@@ -221,15 +252,8 @@ async def test_a_forwarded_key_is_replayed_in_order(database: Database, kafka: K
         written = [sequence for _ in range(4) for sequence in await write(database, topic, "bad")]
         await until(parks(database, 4))
         effect.broken = False
-
-        async def keep_writing() -> None:
-            for _ in range(40):
-                written.extend(await write(database, topic, "bad"))
-                await asyncio.sleep(0.1)
-
-        writing = asyncio.create_task(keep_writing())
-        await replay(database, kafka, topic)
-        await writing
+        async with writing(database, topic, written):
+            await replay(database, kafka, topic)
         seen: list[int | None] = []
         while len(seen) < len(written):
             record = await asyncio.wait_for(reader.getone(), 20)
