@@ -150,9 +150,11 @@ _ASSESSMENTS = f"""
     {_SCHOOLS} ORDER BY day, s, c
 """
 _DISCLOSURES = f"""
-    INSERT INTO disclosures (assessment, pupil, audience, score, assessment_version, event, first_published_at, updated_at)
+    INSERT INTO disclosures (assessment, pupil, audience, score, assessment_version, event, first_published_at, updated_at,
+        term)
     SELECT md5(format('assessment %s %s %s %s %s', y, t, k, s, c))::uuid, md5(format('pupil %s %s', c, p))::uuid,
-           audience, (7 * p + 3 * s + k) % 41 / 2.0, 1, gen_random_uuid(), day, day
+           audience, (7 * p + 3 * s + k) % 41 / 2.0, 1, gen_random_uuid(), day, day,
+           md5(format('term %s %s %s', school, y, t))::uuid
     {_SCHOOLS}, generate_series(0, $4 - 1) AS p, unnest(ARRAY['pupils', 'guardians']) AS audience ORDER BY day, s, c, p
 """
 

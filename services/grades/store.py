@@ -50,7 +50,7 @@ class Assessment:
 
 
 _COLUMNS = """
-    id, uai, school_year, group_id, subject_code, subject_label, title, held_on, term, out_of, coefficient, optional,
+    id, uai, school_year, group_id, subject_code, subject_label, title, held_on, assessments.term, out_of, coefficient, optional,
     bonus, pupils_due, guardians_due, zone, published_at, withdrawn_at, version, clock_timestamp() AS now,
     coalesce(pupils_due AT TIME ZONE zone <= clock_timestamp(), true) AS due_for_pupils,
     coalesce(guardians_due AT TIME ZONE zone <= clock_timestamp(), true) AS due_for_guardians
@@ -101,6 +101,7 @@ async def insert_assessment(connection: Connection, values: Mapping[str, Any], c
 
 
 _UPDATE = """
+    WITH moved AS (UPDATE disclosures SET term = $4 WHERE assessment = $1 AND term IS DISTINCT FROM $4)
     UPDATE assessments SET title = $2, held_on = $3, term = $4, out_of = $5, coefficient = $6, optional = $7, bonus = $8,
         pupils_due = $9, guardians_due = $10, version = version + 1
     WHERE id = $1
@@ -217,7 +218,7 @@ async def disclosed(
 
 _TOLD = """
     INSERT INTO disclosures (assessment, pupil, audience, score, code, comment, assessment_version, event,
-        first_published_at, updated_at)
+        first_published_at, updated_at, term)
 """
 _TOLD_AGAIN = """
     ON CONFLICT (assessment, pupil, audience) DO UPDATE
@@ -227,7 +228,7 @@ _TOLD_AGAIN = """
             supersedes = disclosures.event
 """
 _DISCLOSE = f"""{_TOLD}
-    SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9
+    SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9, (SELECT term FROM assessments WHERE id = $1)
     FROM unnest($2::uuid[], $3::text[], $4::numeric[], $5::text[], $6::text[], $7::uuid[])
         AS told (pupil, audience, score, code, comment, event)
 {_TOLD_AGAIN}"""  # noqa: S608 - made of constants
@@ -283,7 +284,7 @@ _KEEP = f"""
         FROM put
     ), told AS (
         {_TOLD}
-        SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9
+        SELECT $1, pupil, audience, score, code, comment, $8, event, $9, $9, (SELECT term FROM assessments WHERE id = $1)
         FROM unnest($10::uuid[], $11::text[], $12::uuid[]) AS told (pupil, audience, event) JOIN put USING (pupil)
         {_TOLD_AGAIN}
     ), entry AS ({RECORD_CTE.format(uai="$17", caller="$18", action="$19", object="$20", outcome="$21", request="$22")})
@@ -385,7 +386,7 @@ _SEEN = """
     ORDER BY d.first_published_at DESC, a.id DESC
 """
 _SEEN_EVER = _SEEN.format(wanted="true")
-_SEEN_OF_TERM = _SEEN.format(wanted="assessment IN (SELECT id FROM assessments WHERE term = $5)")
+_SEEN_OF_TERM = _SEEN.format(wanted="term = $5")
 
 
 async def seen_grades(

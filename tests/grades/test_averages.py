@@ -399,6 +399,18 @@ async def test_grades_are_listed_of_one_term_or_all(grades: Database) -> None:
             assert {row["id"] for row in seen} == {row["id"] for row in standing} == expected
 
 
+async def test_grades_follow_their_assessment_into_another_term(grades: Database) -> None:
+    async with grades.transaction() as connection:
+        moved = await marked(connection, {"zoé": "10"})
+        found = await store.assessment(connection, moved)
+        assert found is not None
+        changes = {"held_on": date(2026, 12, 1), "term": TERMS[1]}
+        await usecases.change_assessment(connection, TEACHER, moved, found.version, changes)
+        for term, expected in ((TERMS[0], set()), (TERMS[1], {moved})):
+            seen = await store.seen_grades(connection, uid("zoé"), "guardians", None, 10, term)
+            assert {row["id"] for row in seen} == expected
+
+
 async def test_a_mark_not_yet_due_for_guardians_changes_pupils_averages_only(grades: Database) -> None:
     async with grades.transaction() as connection:
         await marked(connection, dict.fromkeys(CLASS, "10"))
