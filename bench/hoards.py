@@ -24,7 +24,7 @@ from contracts.envelope import Envelope
 from contracts.feed import ItemPut
 from contracts.grades import TOPIC
 
-CONSUMER = "feed-history"
+CONSUMER = "notify"
 _SOURCE = "/feed"
 _ITEMS_OF_A_PUPIL = 100
 _CLASSES = 10
@@ -100,10 +100,10 @@ async def backlog(connection: Connection, size: int) -> None:
 # The repeat guard
 
 _GUARD = """
-    INSERT INTO repeat_guard (consumer, name, sequence)
-    SELECT $2, encode(substring(sha256(convert_to($3 || ' grades:pupils/' || md5('pupil ' || n)::uuid, 'UTF8')) FOR 16), 'hex')
-           ::uuid, n
-    FROM generate_series(0, $1::bigint - 1) AS n
+    INSERT INTO repeat_guard (name, sequence)
+    SELECT encode(substring(sha256(convert_to(guarded, 'UTF8')) FOR 16), 'hex')::uuid, n
+    FROM generate_series(0, $1::bigint - 1) AS n,
+         format('%s %s grades:pupils/%s', $2::text, $3::text, md5('pupil ' || n)::uuid) AS guarded
 """
 
 

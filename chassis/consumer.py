@@ -39,7 +39,7 @@ _ANOTHER_DATABASE = (WentBack, asyncpg.UndefinedTableError)
 _EVENT_BYTES = 2048
 """What an event takes on its topic, rather more than less."""
 _GATHERED_BYTES = 256 * 1024
-_GATHERED_MS = 100
+_GATHERED_MS = 40
 _COMMIT_SECONDS = 0.1
 """Between two commits of offsets: small batches that follow one another share one."""
 _log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def subscribe(
     """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone.
 
     With `places` the database of the effect says where it begins; without, the offsets that the group committed. Where
-    nobody waits for the effect, records may be `gathered` by Kafka for a tenth of a second: fewer and larger batches,
+    nobody waits for the effect, records may be `gathered` by Kafka for some 40 ms: fewer and larger batches,
     and what is waited for goes first.
     """
     if places is not None:

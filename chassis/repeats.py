@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 # Rows are taken in one order by all consumers, so that two that share keys after a rebalance cannot deadlock.
 _ADVANCE = """
-    INSERT INTO repeat_guard AS guard (consumer, name, sequence)
-    SELECT $1, name, sequence FROM unnest($2::uuid[], $3::bigint[]) AS seen (name, sequence)
-    ON CONFLICT (consumer, name) DO UPDATE SET sequence = greatest(guard.sequence, excluded.sequence)
+    INSERT INTO repeat_guard AS guard (name, sequence)
+    SELECT name, sequence FROM unnest($1::uuid[], $2::bigint[]) AS seen (name, sequence)
+    ON CONFLICT (name) DO UPDATE SET sequence = greatest(guard.sequence, excluded.sequence)
     RETURNING name, old.sequence AS before
 """
 
@@ -36,15 +36,15 @@ async def only_new(connection: Connection, consumer: str, events: Sequence[Recei
             greatest[key] = max(envelope.sequence, greatest.get(key, -1))
     if not greatest:
         return list(events)
-    keys = {name_of(*key): key for key in greatest}
+    keys = {name_of(consumer, *key): key for key in greatest}
     names = sorted(keys)
-    rows = await connection.fetch(_ADVANCE, consumer, names, [greatest[keys[name]] for name in names])
+    rows = await connection.fetch(_ADVANCE, names, [greatest[keys[name]] for name in names])
     return newer(events, {keys[row["name"].hex]: row["before"] for row in rows if row["before"] is not None})
 
 
 async def remember(connection: Connection, consumer: str, source: str, key: str, sequence: int) -> None:
     """Count a key's events up to this sequence as seen."""
-    await connection.execute(_ADVANCE, consumer, [name_of(source, key)], [sequence])
+    await connection.execute(_ADVANCE, [name_of(consumer, source, key)], [sequence])
 
 
 async def not_known(_connection: Connection, _consumer: str, events: Sequence[Received]) -> list[Received]:
@@ -52,9 +52,9 @@ async def not_known(_connection: Connection, _consumer: str, events: Sequence[Re
     return list(events)
 
 
-def name_of(source: str, key: str) -> str:
-    """Under what a key is guarded: 32 hexadecimal digits, whatever its length."""
-    return hashlib.sha256(f"{source} {key}".encode()).hexdigest()[:32]
+def name_of(consumer: str, source: str, key: str) -> str:
+    """Under what a consumer's key is guarded: 32 hexadecimal digits, whatever its length."""
+    return hashlib.sha256(f"{consumer} {source} {key}".encode()).hexdigest()[:32]
 
 
 def newer(events: Sequence[Received], last: dict[tuple[str, str], int]) -> list[Received]:
