@@ -35,6 +35,7 @@ async def take_up(database: Database, bootstrap: str, topic: str = generations.T
                     await store.retire(connection, one.generation)
             await store.begin(connection, newest)
             await store.serve(connection, newest)
+        await store.remember_lineage(connection)
         await rebuild.announce(connection)
 
 

@@ -45,7 +45,7 @@ class Rebuild:
     async def standing(self) -> list[Standing]:
         """All generations that are not gone, and the last of those that are."""
         async with self._database.connection() as connection:
-            known = await store.generations(connection)
+            known = await _generations(connection)
         return [await self._standing(one) for one in known]
 
     async def _standing(self, one: Generation) -> Standing:
@@ -62,7 +62,7 @@ class Rebuild:
     async def begin(self, by: Caller, number: int) -> Standing:
         """Build a generation from now on; where it is building or serves already nothing happens."""
         async with self._database.transaction() as connection:
-            known = {one.generation: one for one in await store.generations(connection, lock=True)}
+            known = {one.generation: one for one in await _generations(connection, lock=True)}
             found = known.get(number)
             if found is None:
                 found = await self._begin(connection, by, number, list(known.values()))
@@ -97,7 +97,7 @@ class Rebuild:
         if found.state == "building":
             await self._until_caught_up(number)
             async with self._database.transaction() as connection:
-                await store.generations(connection, lock=True)
+                await _generations(connection, lock=True)
                 found = await self._find(connection, number)
                 if found.state == "building":
                     await self._switch(connection, by, number)
@@ -116,7 +116,7 @@ class Rebuild:
         await audit.record(connection, audit.Entry(by.subject, "feed.rebuild.switch", f"generations/{number}"))
 
     async def _find(self, connection: Connection, number: int) -> Generation:
-        for one in await store.generations(connection):
+        for one in await _generations(connection):
             if one.generation == number:
                 return one
         raise not_found()
@@ -137,13 +137,20 @@ class Rebuild:
     async def abandon(self, by: Caller, number: int) -> None:
         """Give up a generation that is building; what it has is removed."""
         async with self._database.transaction() as connection:
-            await store.generations(connection, lock=True)
+            await _generations(connection, lock=True)
             found = await self._find(connection, number)
             if found.state == "serving":
                 raise _conflict("serving", "The generation that serves can't be abandoned")
             if found.state == "building":
                 await store.retire(connection, number)
                 await audit.record(connection, audit.Entry(by.subject, "feed.rebuild.abandon", f"generations/{number}"))
+
+
+async def _generations(connection: Connection, *, lock: bool = False) -> list[Generation]:
+    # In a database that took a lost one's place the first generation seems to serve until the last announced one does.
+    if not await store.knows_lineage(connection):
+        raise busy("Which generation was announced last is being looked up.")
+    return await store.generations(connection, lock=lock)
 
 
 async def announce(connection: Connection) -> None:

@@ -106,6 +106,17 @@ async def generations(connection: Connection, *, lock: bool = False) -> list[Gen
     return [Generation(**row) for row in await connection.fetch(_KNOWN)]
 
 
+async def knows_lineage(connection: Connection) -> bool:
+    """Whether it was looked up which generation was announced last."""
+    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM lineage)")
+    return found
+
+
+async def remember_lineage(connection: Connection) -> None:
+    """It was looked up which generation was announced last."""
+    await connection.execute("INSERT INTO lineage SELECT now() WHERE NOT EXISTS (SELECT FROM lineage)")
+
+
 async def begin(connection: Connection, generation: int) -> None:
     """Make a generation that is building."""
     await connection.execute("INSERT INTO generations (generation, state) VALUES ($1, 'building')", generation)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chassis.database import Database
+from chassis.identity import Caller
 from chassis.outbox import decode_headers, outgoing
+from chassis.problems import Problem
 from chassis.sending import producer
 from contracts import generations
 from contracts.envelope import from_headers, to_headers
@@ -14,9 +18,11 @@ from contracts.feed import topic_of
 from contracts.generations import GenerationServes
 from infra.local.kafka import Kafka
 from services.feed import lineage, store
+from services.feed.rebuild import Rebuild
 from tests.feed.test_feed import history
 
 __all__ = ["history"]
+OPERATOR = Caller(operator="tester")
 
 
 async def announce(kafka: Kafka, topic: str, *numbers: int) -> None:
@@ -57,6 +63,19 @@ async def test_an_empty_database_goes_on_with_the_generation_announced_last(
         # The next rebuild is above all that was announced, so that no gateway takes it for an old one.
         assert (await known(history))[-1] == (3, "serving")
     assert await owed(history) == [3, 3]
+
+
+async def test_nobody_builds_one_before_it_is_known_which_was_announced_last(
+    history: Database, kafka: Kafka, topic: str
+) -> None:
+    rebuild = Rebuild(history, kafka.bootstrap)
+    for ask in (rebuild.standing, partial(rebuild.begin, OPERATOR, 2), partial(rebuild.switch, OPERATOR, 1)):
+        with pytest.raises(Problem) as refused:
+            await ask()
+        assert refused.value.status == 503
+    await announce(kafka, topic, 1)
+    await lineage.take_up(history, kafka.bootstrap, topic)
+    assert [one.generation.generation for one in await rebuild.standing()] == [1]
 
 
 @pytest.mark.parametrize("numbers", [(), (1,), (1, 2)])
