@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -139,8 +139,8 @@ def _place(before: str | None) -> tuple[datetime, UUID] | None:
         moment = datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError("no offset")
-        return moment, UUID(id)
-    except (ValueError, binascii.Error) as error:
+        return moment.astimezone(UTC), UUID(id)
+    except (ValueError, OverflowError, binascii.Error) as error:
         rule = FieldError("before", "page", "Not the `next` of a page")
         raise Problem(400, "bad-cursor", "Not the `next` of a page", errors=[rule]) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,6 +12,7 @@ from services.gateway.inward import InwardError
 from services.gateway.stream.catchup import HistoryRefused, HistoryUnavailable, Page
 from services.gateway.upstream import Upstream
 
+_SECONDS = 10.0
 _REFUSALS = frozenset((400, 403, 404, 410, 422))
 
 
@@ -25,7 +27,10 @@ class FeedHistory:
         target = "/v1/feed?" + urlencode({"after": cursor, "limit": limit})
         headers = [self._upstream.authorization(f"people/{person}", "feed")]
         try:
-            async with self._upstream.request("feed", "GET", target, headers) as response:
+            async with (
+                asyncio.timeout(_SECONDS),
+                self._upstream.request("feed", "GET", target, headers) as response,
+            ):
                 if response.status in _REFUSALS:
                     raise HistoryRefused
                 if response.status != 200:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,14 +16,16 @@ from hypothesis import strategies as st
 from chassis.audit import Refused
 from chassis.consumer import Received
 from chassis.cursor import BadCursor, Cursors
-from chassis.database import Database
+from chassis.database import UNREACHABLE, BadValue, Database
 from chassis.identity import Caller
+from chassis.problems import Problem
 from contracts.catalogue import EVENTS, example
 from contracts.envelope import Audience, Event
 from contracts.feed import Category, Coded, ItemPut, ItemRemoved, Score, Text, item_id, pupil_scope, topic_of
 from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
 from roster.replica import ROSTER
 from services.feed import domain, store, usecases
+from services.feed.api import _place
 from services.feed.app import MIGRATIONS
 from tests.conftest import open_database
 from tests.rosters import UAI, fill, received, small_school, uid
@@ -251,3 +254,17 @@ def test_a_cursor_says_what_it_was_made_of_and_no_byte_of_it_can_be_changed(
 def test_ids_are_of_fact_and_audience() -> None:
     fact = uuid4()
     assert item_id(fact, Audience.PUPILS) != item_id(fact, Audience.GUARDIANS)
+
+
+def test_the_place_of_a_page_that_no_table_can_hold_is_refused() -> None:
+    text = f"0001-01-01T00:00:00+14:00|{uid('item')}"
+    with pytest.raises(Problem) as refused:
+        _place(base64.urlsafe_b64encode(text.encode()).decode())
+    assert (refused.value.status, refused.value.code) == (400, "bad-cursor")
+
+
+async def test_a_value_out_of_range_is_no_fault_of_the_database(history: Database) -> None:
+    with pytest.raises(BadValue):
+        async with history.connection() as connection:
+            await connection.fetchval("SELECT $1::bigint", 2**63)
+    assert not issubclass(BadValue, UNREACHABLE)
