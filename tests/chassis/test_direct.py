@@ -77,7 +77,7 @@ async def answered(app: FastAPI, method: str, path: str, body: bytes, headers: d
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     raw.append((b"x-request-id", b"the-request"))
     scope = {"type": "http", "http_version": "1.1", "method": method, "path": path, "raw_path": path.encode()}
-    more: dict[str, Any] = {"query_string": b"", "headers": raw, "scheme": "http", "server": ("h", 1), "client": None, "state": {}}
+    more: dict[str, Any] = {"query_string": b"", "headers": raw, "scheme": "http", "server": ("h", 1), "state": {}}
     await app({**scope, **more}, receive, send)
     return sent[0]["status"], sorted(sent[0]["headers"]), b"".join(one.get("body", b"") for one in sent[1:])
 
