@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -104,13 +105,12 @@ class Relay:
         while rows:
             self._heard = time.monotonic()
             ids = [row["id"] for row in rows]
-            sending = asyncio.ensure_future(send(sender, map(_ready, rows)))
+            sending = send(sender, map(_ready, rows))
             following: list[asyncpg.Record] = []
-            try:
-                if len(rows) == BATCH:
-                    following, sent = await self._claim(connection, sent, ids), []
-            finally:
+            if len(rows) < BATCH:
                 await sending
+            else:
+                following, sent = await self._claim_while(sending, connection, sent, ids), []
             sent += ids
             _sent.add(len(ids), self._labels)
             if not following:
@@ -118,6 +118,15 @@ class Relay:
             # What was read ahead may lack an id that was drawn earlier and committed since; but then no later event of
             # its key can have been read, for a key's writers wait for one another before they draw.
             rows = following
+
+    async def _claim_while(
+        self, sending: Coroutine[Any, Any, None], connection: Connection, sent: Sequence[int], underway: Sequence[int]
+    ) -> list[asyncpg.Record]:
+        done = asyncio.ensure_future(sending)
+        try:
+            return await self._claim(connection, sent, underway)
+        finally:
+            await done
 
     async def _claim(
         self, connection: Connection, sent: Sequence[int] = (), underway: Sequence[int] = ()
