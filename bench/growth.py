@@ -81,8 +81,8 @@ async def _claim(connection: Connection, _size: int, _random: Random) -> Callabl
         async with _undone(connection):
             rows = await relay.claim(connection)
             ids = [row["id"] for row in rows]
+            await relay.claim(connection, (), ids)
             await relay.claim(connection, ids)
-            await relay.forget(connection, ids)
 
     return work
 

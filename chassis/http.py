@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from opentelemetry.trace import SpanKind
 from pydantic import AfterValidator, StringConstraints
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import problems, telemetry
+from chassis.direct import First
 from chassis.identity import TokenVerifier
 from chassis.problems import FieldError, Problem
 from chassis.settings import HttpSettings
@@ -37,14 +42,37 @@ CleanText = Annotated[str, StringConstraints(strip_whitespace=True), AfterValida
 """Text as people write it: any script, no control characters (PostgreSQL cannot store a NUL)."""
 
 
+class _App(FastAPI):
+    """FastAPI without the layers that would do once more, for every request, what the house does itself.
+
+    Those are for unexpected errors, large bodies and traces. `first` are routes tried before FastAPI's router.
+    """
+
+    first: Sequence[BaseRoute] = ()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What a request goes through, from the inside out."""
+        app: ASGIApp = First(self.first, AsyncExitStackMiddleware(self.router))
+        app = ExceptionMiddleware(app, self.exception_handlers)
+        for layer, args, options in reversed(self.user_middleware):
+            app = layer(app, *args, **options)
+        return app
+
+
 def create_app(
-    title: str, settings: HttpSettings, verifier: TokenVerifier | None = None, *, public: bool = False
+    title: str,
+    settings: HttpSettings,
+    verifier: TokenVerifier | None = None,
+    *,
+    public: bool = False,
+    first: Sequence[BaseRoute] = (),
 ) -> FastAPI:
     """A FastAPI app with the rules of the house; its OpenAPI document is at `/openapi.json`.
 
-    A `public` app begins its own traces: what anybody may send must not decide what is sampled.
+    A `public` app begins its own traces: what anybody may send must not decide what is sampled. Routes that are `first`
+    are tried before FastAPI's router, by the same rules.
     """
-    app = FastAPI(
+    app = _App(
         title=title,
         docs_url=None,
         redoc_url=None,
@@ -53,6 +81,7 @@ def create_app(
         # The house measures and traces requests itself: FastAPI would take up a stranger's trace.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    app.first = first
     app.state.verifier = verifier
     problems.install(app)
     app.add_middleware(_House, settings=settings, service=title, public=public)

@@ -123,7 +123,8 @@ def _check(key: str) -> None:
 
 
 async def _digest(request: Request) -> bytes:
-    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    query = request.scope["query_string"].decode("latin-1")
+    head = f"{request.method} {request.scope['path']}?{query}\n".encode()
     return hashlib.sha256(head + await request.body()).digest()
 
 

@@ -125,16 +125,19 @@ def columns(events: Sequence[Outgoing]) -> tuple[list[str], list[str], list[str]
     )
 
 
-_ID, _SUBJECT = "{id}", "{subject}"
+_ID, _SUBJECT, _AUDIENCE = "{id}", "{subject}", "{audience}"
 
 
 def _encoded(envelope: Envelope, patterns: dict[Envelope, str]) -> str:
-    """The headers as the outbox keeps them. Events made together differ in two: the others are encoded once."""
-    common = envelope._replace(id=_ID, subject=_SUBJECT, key="")
+    """The headers as the outbox keeps them. Events made together differ in three: the others are encoded once."""
+    audience = None if envelope.audience is None else _AUDIENCE
+    common = envelope._replace(id=_ID, subject=_SUBJECT, key="", audience=audience)
     pattern = patterns.get(common)
     if pattern is None:
         pattern = patterns[common] = encode_headers(to_headers(common))
-    return pattern.replace(_ID, _escaped(envelope.id)).replace(_SUBJECT, _escaped(envelope.subject))
+    told = pattern.replace(_ID, _escaped(envelope.id)).replace(_AUDIENCE, _escaped(envelope.audience or ""))
+    # Last, for a subject is any text.
+    return told.replace(_SUBJECT, _escaped(envelope.subject))
 
 
 def _escaped(text: str) -> str:

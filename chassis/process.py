@@ -104,7 +104,7 @@ class Process:
             timeout_graceful_shutdown=max(1, int(drain)),
             timeout_keep_alive=75,
             backlog=4096,
-            **{"http": partial(BoundedProtocol, bounds=_NEIGHBOURS), "ws": "none", **options},
+            **{"http": partial(BoundedProtocol, bounds=_NEIGHBOURS), "ws": "none", "proxy_headers": False, **options},
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[sock]), name=f"http-{sock.getsockname()[1]}")

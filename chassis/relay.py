@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -31,9 +32,13 @@ _LOCK = 0x72656C6179
 _log = logging.getLogger(__name__)
 _sent = telemetry.meter.create_counter("preau_relay_events", description="Events acknowledged by Kafka")
 
-_CLAIM = "SELECT id, topic, key, headers, value FROM outbox WHERE id <> ALL($2::bigint[]) ORDER BY id LIMIT $1"
 _FIRST = "SELECT id, topic, key, headers, value FROM outbox ORDER BY id LIMIT $1"
-_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+# Both parts of a statement see what stood before it: what is deleted is left out by its ids.
+_NEXT = """
+    WITH gone AS (DELETE FROM outbox WHERE id = ANY($2::bigint[]))
+    SELECT id, topic, key, headers, value FROM outbox
+    WHERE id <> ALL($2::bigint[]) AND id <> ALL($3::bigint[]) ORDER BY id LIMIT $1
+"""
 
 
 class Relay:
@@ -45,6 +50,7 @@ class Relay:
         self._bootstrap = bootstrap
         self._wake = asyncio.Event()
         self._heard = time.monotonic()
+        self._labels = {"service": service}
 
     def stalled(self) -> str | None:
         """What is wrong when the relay's loop has not turned for a minute."""
@@ -85,7 +91,6 @@ class Relay:
 
     async def _drain_for_ever(self, connection: Connection, sender: AIOKafkaProducer) -> None:
         while True:
-            self._wake.clear()
             self._heard = time.monotonic()
             await self._drain(connection, sender)
             # Not `wait_for`: in Python 3.11 it swallows the cancellation that comes with a wake-up, and the loop would never end.
@@ -95,37 +100,47 @@ class Relay:
 
     async def _drain(self, connection: Connection, sender: AIOKafkaProducer) -> None:
         """Send what the outbox holds, reading the next batch while a full one is on its way."""
-        rows = await claim(connection)
+        sent: list[int] = []
+        rows = await self._claim(connection)
         while rows:
             self._heard = time.monotonic()
             ids = [row["id"] for row in rows]
-            sending = asyncio.ensure_future(send(sender, map(_ready, rows)))
+            sending = send(sender, map(_ready, rows))
             following: list[asyncpg.Record] = []
-            try:
-                if len(rows) == BATCH:
-                    following = await claim(connection, ids)
-            finally:
-                await sending
-            await forget(connection, ids)
-            _sent.add(len(ids), {"service": self._service})
             if len(rows) < BATCH:
-                # What has been committed since has woken or will wake the loop around.
-                return
+                await sending
+            else:
+                following, sent = await self._claim_while(sending, connection, sent, ids), []
+            sent += ids
+            _sent.add(len(ids), self._labels)
+            if not following:
+                following, sent = await self._claim(connection, sent), []
             # What was read ahead may lack an id that was drawn earlier and committed since; but then no later event of
             # its key can have been read, for a key's writers wait for one another before they draw.
-            rows = following or await claim(connection)
+            rows = following
+
+    async def _claim_while(
+        self, sending: Coroutine[Any, Any, None], connection: Connection, sent: Sequence[int], underway: Sequence[int]
+    ) -> list[asyncpg.Record]:
+        done = asyncio.ensure_future(sending)
+        try:
+            return await self._claim(connection, sent, underway)
+        finally:
+            await done
+
+    async def _claim(
+        self, connection: Connection, sent: Sequence[int] = (), underway: Sequence[int] = ()
+    ) -> list[asyncpg.Record]:
+        # Whoever has committed by now need not wake the relay: what they wrote is read here.
+        self._wake.clear()
+        return await claim(connection, sent, underway)
 
 
-async def claim(connection: Connection, ahead: Sequence[int] = ()) -> list[asyncpg.Record]:
-    """The next batch by id, after those that are on their way."""
-    if ahead:
-        return await connection.fetch(_CLAIM, BATCH, ahead)
+async def claim(connection: Connection, sent: Sequence[int] = (), underway: Sequence[int] = ()) -> list[asyncpg.Record]:
+    """The next batch by id, after those that are on their way; what was acknowledged is deleted with it."""
+    if sent or underway:
+        return await connection.fetch(_NEXT, BATCH, sent, underway)
     return await connection.fetch(_FIRST, BATCH)
-
-
-async def forget(connection: Connection, ids: Sequence[int]) -> None:
-    """Delete what was acknowledged."""
-    await connection.execute(_DELETE, ids)
 
 
 def _ready(row: asyncpg.Record) -> Ready:

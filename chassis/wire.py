@@ -65,6 +65,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is out: the rest of its request, or the client's leave, must not take for ever."""
+        if isinstance(self.cycle.transport, _Answering):
+            self.cycle.transport.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._expect(self._bounds.reader_seconds)
@@ -148,6 +150,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def take(self) -> None:
         """Hand a request to the app."""
         super().on_headers_complete()
+        if self.cycle is not None and self.cycle.transport is self.transport:
+            self.cycle.transport = cast("asyncio.Transport", _Answering(self.transport, self.loop))
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
@@ -189,6 +193,41 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write(b"".join([*head, b"\r\n", bytes(response.body)]))
         self.transport.close()
         self._expect(self._bounds.reader_seconds)
+
+
+class _Answering:
+    """The transport as one answer sees it: the head goes out with what follows at once, and wakes the reader once."""
+
+    __slots__ = ("_begun", "_head", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._begun = False
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if not self._begun:
+            self._begun, self._head = True, data
+            self._loop.call_soon(self.flush)
+        elif self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines((head, data))
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send the head by itself if nothing has followed."""
+        head, self._head = self._head, b""
+        if head and not self._transport.is_closing():
+            self._transport.write(head)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
 
 def misframed(headers: list[tuple[bytes, bytes]], version: str) -> Problem | None:

@@ -133,7 +133,8 @@ def front_app(
     http: ProviderHttp,
 ) -> SafeHeaders:
     """Everything but the stream: what the gateway answers itself, and the proxy for the rest."""
-    app = create_app("Préau", settings, public=True)
+    proxy = Proxy(upstream, authenticator)
+    app = create_app("Préau", settings, public=True, first=[ToServices(proxy)])
     # The whole API is described under /v1; the root belongs to the portal.
     app.router.routes[:] = [r for r in app.router.routes if not (isinstance(r, Route) and r.path == app.openapi_url)]
     for routes in (api.router, sign_in_routes, activation_routes):
@@ -153,8 +154,6 @@ def front_app(
         providers={one.name: Provider(one, http, public_url) for one in settings.sign_in_providers},
         public_url=public_url,
     )
-    proxy = Proxy(upstream, authenticator)
-    app.router.routes.insert(0, ToServices(proxy))
     app.router.default = proxy
     return SafeHeaders(app)
 

@@ -49,15 +49,8 @@ class _Gate:
         self._most = most
         self._waiting = 0
 
-    @asynccontextmanager
-    async def passed(self) -> AsyncIterator[None]:
-        await self._enter()
-        try:
-            yield
-        finally:
-            self._room.release()
-
-    async def _enter(self) -> None:
+    async def enter(self) -> None:
+        """Wait for room, which is to be left; raises a 503 `Problem` where too many wait or for too long."""
         if not self._room.locked():
             # Passed without a wait, and so without the task that a wait with a deadline takes.
             await self._room.acquire()
@@ -71,6 +64,10 @@ class _Gate:
             raise busy("This service has more requests than it can answer.") from error
         finally:
             self._waiting -= 1
+
+    def leave(self) -> None:
+        """Make room for the next."""
+        self._room.release()
 
 
 class Upstream:
@@ -102,12 +99,16 @@ class Upstream:
         place = self._places.get(service)
         if place is None:
             raise busy("This service is not there.", 5)
-        async with self._gates[service].passed():
+        gate = self._gates[service]
+        await gate.enter()
+        try:
             answer = await self._answer(place, method, target, [*headers, *_context()], body)
             try:
                 yield answer
             finally:
                 place.give_back(answer)
+        finally:
+            gate.leave()
 
     async def _answer(self, place: Place, method: str, target: str, headers: Headers, body: bytes | None) -> Connection:
         try:

@@ -11,7 +11,7 @@ from chassis.outbox import Outgoing, Stamp, columns, decode_headers, outgoing
 from contracts.directory import Beat
 from contracts.envelope import to_headers
 
-NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20) | st.sampled_from(["{subject}", "{audience}"])
 STAMP = Stamp.now()
 
 

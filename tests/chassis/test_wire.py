@@ -21,17 +21,23 @@ SOUND = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 LARGE = 8 * 1024 * 1024
+HEARD = asyncio.Event()
 Sent = Callable[[], AsyncIterator[bytes]]
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answers at once on `/early`, with much on `/large`, else when the whole body is there, with its headers."""
+    """Answers at once on `/early`, with much on `/large`, else when the whole body is there, with its headers.
+
+    The body of `/late` follows the head once somebody has that.
+    """
     if scope["path"] != "/early":
         while (await receive()).get("more_body"):
             pass
     body = b"x" * LARGE if scope["path"] == "/large" else repr(scope["headers"]).encode()
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if scope["path"] == "/late":
+        await HEARD.wait()
     await send({"type": "http.response.body", "body": body})
 
 
@@ -172,6 +178,20 @@ async def test_a_trailer_is_no_header() -> None:
         answered, _ = await told(port, sent)
     assert answered.count(b"200 OK") == 2
     assert b"uthorization" not in answered
+
+
+async def test_a_head_whose_body_is_late_does_not_wait_for_it_and_answers_keep_their_order() -> None:
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(10):
+            for path in (b"/late", b"/"):
+                HEARD.clear()
+                writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" + SOUND.replace(b" / ", b" %b " % path))
+                heads = [await reader.readuntil(b"\r\n\r\n") for _ in range(2)]
+                HEARD.set()
+                length = int(heads[1].partition(b"content-length: ")[2].split(b"\r\n")[0])
+                assert (await reader.readexactly(length)).startswith(b"[(b'host'")
+        writer.close()
 
 
 async def test_of_too_many_connections_the_last_are_cut_and_the_first_go_on() -> None:
