@@ -27,7 +27,7 @@ from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 from chassis import parking, repeats, telemetry
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
-from chassis.places import Places, WentBack, reached
+from chassis.places import Places, WentBack, begun, reached
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 
 Record: TypeAlias = ConsumerRecord
@@ -220,10 +220,7 @@ class Consumption:
 
     def follows(self, records: Sequence[Record]) -> bool:
         """Whether this process did what came before these records; where not, another process did."""
-        first: dict[TopicPartition, int] = {}
-        for record in records:
-            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
-        return all(self._done.get(place) == offset for place, offset in first.items())
+        return all(self._done.get(place) == offset for place, offset in begun(records).items())
 
     @property
     def reached(self) -> Mapping[TopicPartition, int]:
@@ -238,7 +235,7 @@ class Consumption:
 
     def done(self, records: Sequence[Record]) -> None:
         """A batch has had its effect: its offsets are committed soon, beside the work of those that follow."""
-        offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        offsets = reached(records)
         self._done |= offsets
         self._to_commit |= offsets
         if self._committing is None:
