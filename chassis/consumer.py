@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -156,12 +157,13 @@ def subscribe(
     places: Places | None = None,
     max_records: int = 500,
     gathered: bool = False,
+    dealer: type[RoundRobinPartitionAssignor] | None = None,
 ) -> Callable[[Subscriber], Subscriber]:
     """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone.
 
     With `places` the database of the effect says where it begins; without, the offsets that the group committed. Where
     nobody waits for the effect, records may be `gathered` by Kafka for a tenth of a second: fewer and larger batches,
-    and what is waited for goes first.
+    and what is waited for goes first. A `dealer` deals partitions out as soon as all processes of the group have it.
     """
     if places is not None:
         source.places[group] = places
@@ -175,6 +177,7 @@ def subscribe(
         fetch_min_bytes=_GATHERED_BYTES if gathered else 1,
         fetch_max_wait_ms=_GATHERED_MS if gathered else 500,
         auto_offset_reset="earliest",
+        partition_assignment_strategy=tuple(one for one in (dealer, RoundRobinPartitionAssignor) if one),
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,
         session_timeout_ms=10_000,

@@ -107,16 +107,14 @@ def to_headers(envelope: Envelope) -> list[Header]:
 
 def following(headers: Iterable[Header], event_type: str, source: str) -> list[Header]:
     """The Kafka headers of an event that tells another one on: those that one came with, but for its type and source."""
-    return list((dict(headers) | _own(event_type, source)).items())
+    own = _own(event_type, source)
+    return [own.get(header[0], header) for header in headers]
 
 
 @lru_cache(maxsize=100)
-def _own(event_type: str, source: str) -> dict[str, bytes]:
-    return {
-        "ce_type": event_type.encode(),
-        "ce_source": source.encode(),
-        "ce_dataschema": schema_path(event_type).encode(),
-    }
+def _own(event_type: str, source: str) -> dict[str, Header]:
+    own = {"ce_type": event_type, "ce_source": source, "ce_dataschema": schema_path(event_type)}
+    return {name: (name, value.encode()) for name, value in own.items()}
 
 
 def from_headers(headers: Iterable[Header], key: bytes | None) -> Envelope:
