@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from contracts.envelope import Envelope, Event
 from contracts.feed import Category, ItemPut, ItemRemoved, item_id, pupil_scope
 from contracts.grades import GradeCode, GradeCorrected, GradePublished, GradeWithdrawn, Mark
+from services.feed.facts import read
 from wording import grades as wording
 
 CONSUMED: dict[str, type[GradePublished] | type[GradeCorrected] | type[GradeWithdrawn]] = {
@@ -39,7 +40,7 @@ def item_of(envelope: Envelope, value: bytes) -> Item | None:
     kind = CONSUMED.get(envelope.type)
     if kind is None:
         return None
-    fact = kind.model_validate_json(value, extra="ignore")
+    fact = read(kind, value)
     if isinstance(fact, GradePublished):
         return _put(fact, fact.mark, None)
     if isinstance(fact, GradeCorrected):
