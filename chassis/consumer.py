@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -27,7 +28,7 @@ from faststream.kafka.message import KafkaAckableMessage, KafkaMessage
 from chassis import parking, repeats, telemetry
 from chassis.database import UNREACHABLE, Connection, Database
 from chassis.health import Health
-from chassis.places import Places, WentBack, reached
+from chassis.places import Places, WentBack, begun, reached
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 
 Record: TypeAlias = ConsumerRecord
@@ -156,12 +157,13 @@ def subscribe(
     places: Places | None = None,
     max_records: int = 500,
     gathered: bool = False,
+    dealer: type[RoundRobinPartitionAssignor] | None = None,
 ) -> Callable[[Subscriber], Subscriber]:
     """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone.
 
     With `places` the database of the effect says where it begins; without, the offsets that the group committed. Where
     nobody waits for the effect, records may be `gathered` by Kafka for some 40 ms: fewer and larger batches,
-    and what is waited for goes first.
+    and what is waited for goes first. A `dealer` deals partitions out as soon as all processes of the group have it.
     """
     if places is not None:
         source.places[group] = places
@@ -175,6 +177,7 @@ def subscribe(
         fetch_min_bytes=_GATHERED_BYTES if gathered else 1,
         fetch_max_wait_ms=_GATHERED_MS if gathered else 500,
         auto_offset_reset="earliest",
+        partition_assignment_strategy=tuple(one for one in (dealer, RoundRobinPartitionAssignor) if one),
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,
         session_timeout_ms=10_000,
@@ -220,10 +223,7 @@ class Consumption:
 
     def follows(self, records: Sequence[Record]) -> bool:
         """Whether this process did what came before these records; where not, another process did."""
-        first: dict[TopicPartition, int] = {}
-        for record in records:
-            first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
-        return all(self._done.get(place) == offset for place, offset in first.items())
+        return all(self._done.get(place) == offset for place, offset in begun(records).items())
 
     @property
     def reached(self) -> Mapping[TopicPartition, int]:
@@ -238,7 +238,7 @@ class Consumption:
 
     def done(self, records: Sequence[Record]) -> None:
         """A batch has had its effect: its offsets are committed soon, beside the work of those that follow."""
-        offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+        offsets = reached(records)
         self._done |= offsets
         self._to_commit |= offsets
         if self._committing is None:

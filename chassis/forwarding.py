@@ -20,11 +20,9 @@ from faststream.kafka.message import KafkaMessage
 from chassis import parking, telemetry
 from chassis.consumer import Consumption, Received, Record, decode
 from chassis.database import UNREACHABLE, Database
-from chassis.outbox import Outgoing
 from chassis.sending import Ready, producer, send
-from contracts.envelope import to_headers
 
-Turn = Callable[[Received], Outgoing | None]
+Turn = Callable[[Received], Ready | None]
 """What an event becomes; None for nothing; an exception means poison."""
 
 _KNOWN = 500_000
@@ -70,13 +68,9 @@ class Forwarder:
         await self._read_parked(at_once=not self.consumption.follows(records))
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
-        events = self._standing.passed(batch.events)
-        ready = []
-        for event in events:
-            made = await self._turned(event) if self._is_new(event) else None
-            if made is not None:
-                ready.append(_ready(made))
-        await self._send(ready)
+        events = [event for event in self._standing.passed(batch.events) if self._is_new(event)]
+        made = [await self._turned(event) for event in events]
+        await self._send([one for one in made if one is not None])
         for event in events:
             self._remember(event)
 
@@ -92,15 +86,19 @@ class Forwarder:
         if len(self._sequences) > _KNOWN:
             self._sequences.popitem(last=False)
 
-    async def _turned(self, event: Received) -> Outgoing | None:
+    async def _turned(self, event: Received) -> Ready | None:
         if self._standing.is_parked(event):
             await self._park(event, "follows a parked event")
             return None
         try:
-            return self._turn(event)
+            made = self._turn(event)
         except Exception as error:
             await self._park(event, type(error).__name__)
             return None
+        if made is not None and event.envelope.traceparent:
+            with telemetry.event_span(f"forward {made.topic}", event.envelope.traceparent):
+                pass
+        return made
 
     async def _send(self, records: Sequence[Ready]) -> None:
         """Send all and await all acknowledgements; whatever fails, the whole batch is sent again, in order."""
@@ -163,8 +161,3 @@ class Forwarder:
                 self.consumption.alive()
                 await asyncio.sleep(pause)
                 pause = min(2, pause * 2)
-
-
-def _ready(made: Outgoing) -> Ready:
-    with telemetry.event_span(f"forward {made.topic}", made.envelope.traceparent):
-        return Ready(made.topic, made.envelope.key.encode(), made.value, to_headers(made.envelope))

@@ -71,7 +71,7 @@ class Standing:
 
     def is_parked(self, event: Received) -> bool:
         """Whether the event's key is parked."""
-        return (event.envelope.source, event.envelope.key) in self.parked
+        return bool(self.parked) and (event.envelope.source, event.envelope.key) in self.parked
 
     def and_parked(self, event: Received) -> Standing:
         """The same with the event's key parked."""

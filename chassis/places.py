@@ -7,6 +7,8 @@ be read up again by them. What a consumer keeps in its database begins where tha
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -74,10 +76,22 @@ class Places:
                 self._come[place] = max(offset, self._come[place])
 
 
+def begun(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, int]:
+    """Where records begin: the offset of the first of each partition."""
+    found: dict[TopicPartition, int] = {}
+    for (topic, partition), of_one in groupby(records, key=_partition):
+        found.setdefault(TopicPartition(topic, partition), next(of_one).offset)
+    return found
+
+
 def reached(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, int]:
     """How far records bring a consumer: the offset behind the last of each partition."""
     found: dict[TopicPartition, int] = {}
-    for record in records:
-        place = TopicPartition(record.topic, record.partition)
-        found[place] = max(record.offset + 1, found.get(place, 0))
+    for (topic, partition), of_one in groupby(records, key=_partition):
+        place = TopicPartition(topic, partition)
+        found[place] = max(max(map(_offset, of_one)) + 1, found.get(place, 0))
     return found
+
+
+_partition = attrgetter("topic", "partition")
+_offset = attrgetter("offset")

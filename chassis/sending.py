@@ -49,7 +49,7 @@ def _hash(key: bytes) -> int:
 
 def partition(key: bytes | None, everything: Sequence[int], _: Sequence[int] = ()) -> int:
     """Kafka's own partitioner with its hash remembered per key: in pure Python it costs more than the send."""
-    return everything[_hash(key or b"") % len(everything)]
+    return everything[_hash(key or b"") % len(everything)] if len(everything) > 1 else everything[0]
 
 
 async def send(sender: AIOKafkaProducer, records: Iterable[Ready]) -> None:

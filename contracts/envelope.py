@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import uuid_utils.compat as uuid_utils
@@ -104,24 +105,39 @@ def to_headers(envelope: Envelope) -> list[Header]:
     return headers
 
 
-def from_headers(headers: Iterable[Header] | Sequence[Header], key: bytes | None) -> Envelope:
-    """Read the envelope of a consumed record; raises `BadEnvelope` naming what is missing or malformed."""
+def following(headers: Iterable[Header], event_type: str, source: str) -> list[Header]:
+    """The Kafka headers of an event that tells another one on: those that one came with, but for its type and source."""
+    own = _own(event_type, source)
+    return [own.get(header[0], header) for header in headers]
+
+
+@lru_cache(maxsize=100)
+def _own(event_type: str, source: str) -> dict[str, Header]:
+    own = {"ce_type": event_type, "ce_source": source, "ce_dataschema": schema_path(event_type)}
+    return {name: (name, value.encode()) for name, value in own.items()}
+
+
+def from_headers(headers: Iterable[Header], key: bytes | None) -> Envelope:
+    """Read the envelope of a consumed record; raises `BadEnvelope` naming what is missing or malformed.
+
+    Headers that are none of an envelope's are passed over, whatever they hold.
+    """
+    found = dict(headers)
     try:
-        found = {name: value.decode() for name, value in headers}
         return Envelope(
-            id=found["ce_id"],
-            type=found["ce_type"],
-            source=found["ce_source"],
-            subject=found["ce_subject"],
-            key=(key or b"").decode(),
-            time=_time(found["ce_time"]),
-            uai=found.get("ce_uai"),
-            audience=found.get("ce_audience"),
-            directory_position=_integer(found.get("ce_directoryposition")),
-            sequence=_integer(found.get("ce_sequence")),
-            traceparent=found.get("traceparent"),
-            replay=found.get("ce_replay") == "true",
-            replay_for=found.get("ce_replayfor"),
+            found["ce_id"].decode(),
+            found["ce_type"].decode(),
+            found["ce_source"].decode(),
+            found["ce_subject"].decode(),
+            (key or b"").decode(),
+            _time(found["ce_time"]),
+            _text(found.get("ce_uai")),
+            _text(found.get("ce_audience")),
+            _integer(found.get("ce_directoryposition")),
+            _integer(found.get("ce_sequence")),
+            _text(found.get("traceparent")),
+            found.get("ce_replay") == b"true",
+            _text(found.get("ce_replayfor")),
         )
     except KeyError as missing:
         raise BadEnvelope(f"header {missing.args[0]} is missing") from missing
@@ -129,12 +145,18 @@ def from_headers(headers: Iterable[Header] | Sequence[Header], key: bytes | None
         raise BadEnvelope(f"a header or the key is malformed: {type(malformed).__name__}") from malformed
 
 
-def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+# Remembered: what is written together is stamped alike.
+@lru_cache(maxsize=1000)
+def _time(value: bytes) -> datetime:
+    time = datetime.fromisoformat(value.decode())
     if time.tzinfo is None:
         raise ValueError("ce_time has no offset")
     return time
 
 
-def _integer(text: str | None) -> int | None:
-    return None if text is None else int(text)
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+def _integer(value: bytes | None) -> int | None:
+    return None if value is None else int(value)

@@ -107,9 +107,9 @@ def topic_of(generation: int) -> str:
     return TOPIC if generation == 1 else f"{TOPIC}-g{generation}"
 
 
-def item_id(fact: UUID | str, audience: Audience) -> UUID:
-    """The stable identity of the item that tells one fact to one audience."""
-    return UUID(int=uuid_utils.uuid5(_ITEMS, f"{fact}/{audience}").int)
+def item_id(fact: UUID | str, audience: Audience) -> str:
+    """The stable identity of the item that tells one fact to one audience: a UUID as text."""
+    return str(uuid_utils.uuid5(_ITEMS, f"{fact}/{audience}"))
 
 
 def pupil_scope(pupil: UUID | str) -> str:

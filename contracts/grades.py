@@ -5,7 +5,7 @@ The record key is `pupils/<id>`: what concerns one pupil arrives in order.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -97,7 +97,7 @@ class GradeCorrected(_GradeFact):
     new: Mark
     supersedes: UUID
     """The event that told the audience the old mark."""
-    first_published_at: datetime
+    first_published_at: AwareDatetime
 
 
 class GradeWithdrawn(_GradeFact):

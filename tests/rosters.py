@@ -13,7 +13,7 @@ from chassis.consumer import Received
 from chassis.database import Connection
 from contracts import directory
 from contracts.directory import GuardianLink, LinkKind, Membership, Role, RoleName, Subject, Teaching, Term
-from contracts.envelope import Envelope, Event
+from contracts.envelope import Envelope, Event, to_headers
 from roster import replica
 
 UAI = "0921234S"
@@ -80,7 +80,8 @@ def received(key: str, event: Event | None, *, source: str = "/directory", seque
     envelope = Envelope(
         id=f"{number}", type=kind, source=source, subject=key, key=key, time=datetime.now(UTC), sequence=number
     )
-    return Received(envelope, event.model_dump_json().encode() if event else None, SimpleNamespace(offset=number))
+    record = SimpleNamespace(offset=number, headers=to_headers(envelope))
+    return Received(envelope, event.model_dump_json().encode() if event else None, record)
 
 
 def key_of(event: Event) -> str:

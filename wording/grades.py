@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
-from contracts.feed import Text
 from contracts.grades import AssessmentRef, GradeCode, Mark
 
 _NARROW = "\u202f"
@@ -19,6 +19,13 @@ _CODES: dict[GradeCode, tuple[str, str]] = {
     GradeCode.NOT_HANDED_IN_ZERO: ("Non rendu, compté 0", "Not handed in, counts as 0"),
     GradeCode.UNFIT: ("Inapte", "Unfit"),
 }
+
+
+class Words(NamedTuple):
+    """The same in French and in English."""
+
+    fr: str
+    en: str
 
 
 def digits(value: Decimal) -> str:
@@ -40,19 +47,12 @@ def mark(given: Mark, out_of: Decimal, language: str) -> str:
     return f"{number(given.score, language)}/{number(out_of, language)}"
 
 
-def grade_title(assessment: AssessmentRef, given: Mark) -> Text:
+def grade_title(subject: str, given: Mark, out_of: Decimal) -> Words:
     """The title of a grade's item: what and in which subject."""
-    return _title(assessment.subject.label, given.score, given.code, assessment.out_of)
+    return Words(f"{subject}{_NARROW}: {mark(given, out_of, 'fr')}", f"{subject}: {mark(given, out_of, 'en')}")
 
 
-# Remembered, as are the headings below: a class gets few marks, and all its pupils' items say the same of the assessment.
-@lru_cache(maxsize=10_000)
-def _title(subject: str, score: Decimal | None, code: GradeCode | None, out_of: Decimal) -> Text:
-    given = Mark(score=score, code=code)
-    return Text(fr=f"{subject}{_NARROW}: {mark(given, out_of, 'fr')}", en=f"{subject}: {mark(given, out_of, 'en')}")
-
-
-def grade_summary(assessment: AssessmentRef, given: Mark, replaced: Mark | None) -> Text:
+def grade_summary(assessment: AssessmentRef, given: Mark, replaced: Mark | None) -> Words:
     """The second line: the assessment, its coefficient, what the mark was before, what the teacher says."""
     of = assessment
     french, english = _headings(of.title, of.coefficient, bonus=of.bonus, optional=of.optional)
@@ -62,9 +62,10 @@ def grade_summary(assessment: AssessmentRef, given: Mark, replaced: Mark | None)
     if given.comment:
         french += f"\n«{_NARROW}{given.comment}{_NARROW}»"
         english += f"\n“{given.comment}”"
-    return Text(fr=french, en=english)
+    return Words(french, english)
 
 
+# Remembered: the items of all a class's pupils say the same of the assessment.
 @lru_cache(maxsize=10_000)
 def _headings(title: str, coefficient: Decimal, *, bonus: bool, optional: bool) -> tuple[str, str]:
     """What the summaries of an assessment's grades begin with, in French and in English."""

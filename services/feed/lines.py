@@ -15,6 +15,7 @@ from chassis.database import UNREACHABLE, Database
 from chassis.forwarding import Forwarder
 from chassis.health import Health
 from chassis.repeats import not_known
+from contracts.envelope import new_id
 from services.feed import consumers, lineage, store, usecases
 from services.feed.settings import FeedSettings
 from services.feed.store import Generation
@@ -44,8 +45,10 @@ class Line:
             only_new=not_known,
         )
         broker = consumer.broker(settings.kafka)
-        consumers.project(broker, self._forwarder, generation)
-        consumers.keep(broker, self._inbox, generation)
+        # The history's process, the first by name, is let off some of the projecting: both groups know it by one name.
+        process = settings.instance or new_id()
+        consumers.project(broker, self._forwarder, generation, process)
+        consumers.keep(broker, self._inbox, generation, process)
         for consumption in (self._forwarder.consumption, self._inbox.consumption):
             consumption.watch(self.health)
         running = consumer.keep_running(broker, self.health, settings.instance)

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import NotRequired
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, TypeAdapter
+from pydantic_core import to_json
+from typing_extensions import TypedDict
 
 from chassis.audit import Refused
 from chassis.consumer import Received
@@ -16,11 +19,11 @@ from chassis.cursor import BadCursor, Cursors
 from chassis.database import Connection
 from chassis.forwarding import Turn
 from chassis.identity import Caller
-from chassis.outbox import Outgoing, dump
 from chassis.problems import FieldError, Problem
+from chassis.sending import Ready
 from contracts import feed
 from contracts.directory import Uai, person_key
-from contracts.envelope import Audience
+from contracts.envelope import Audience, following
 from roster import store as roster
 from roster.oversight import school_of_pupil
 from services.feed import domain, store
@@ -37,7 +40,7 @@ def replay_name(generation: int) -> str:
     return f"{feed.TOPIC}-{generation}"
 
 
-def _turn(generation: int, event: Received) -> Outgoing | None:
+def _turn(generation: int, event: Received) -> Ready | None:
     """The feed's record for a domain's event: it keeps the cause's time, sequence, trace and place in the directory.
 
     A replay is for the generation that asked for it alone: in any other it would be old news.
@@ -49,10 +52,9 @@ def _turn(generation: int, event: Received) -> Outgoing | None:
     item = domain.item_of(event.envelope, event.value)
     if item is None:
         return None
-    cause = event.envelope
-    key = f"{cause.source.removeprefix('/')}:{cause.key}"
-    envelope = cause._replace(type=item.TYPE, source=feed.SOURCE, key=key)
-    return Outgoing(feed.topic_of(generation), envelope, dump(item))
+    key = f"{event.envelope.source.removeprefix('/')}:{event.envelope.key}"
+    headers = following(event.record.headers, item.event.TYPE, feed.SOURCE)
+    return Ready(feed.topic_of(generation), key.encode(), to_json(item.fields), headers)
 
 
 async def keep(connection: Connection, events: Sequence[Received], generation: int) -> None:
@@ -73,7 +75,7 @@ async def keep(connection: Connection, events: Sequence[Received], generation: i
 _KINDS = (feed.ItemPut.TYPE, feed.ItemRemoved.TYPE)
 
 
-class _Columns(BaseModel):
+class _Columns(TypedDict):
     """What the history reads of an item, whose bytes the projector made of the whole contract."""
 
     id: UUID
@@ -81,22 +83,25 @@ class _Columns(BaseModel):
     audience: Audience
     uai: Uai
     category: feed.Category
-    published_at: AwareDatetime | None = None
+    published_at: NotRequired[AwareDatetime]
     updated_at: AwareDatetime
 
 
+_columns = TypeAdapter(_Columns).validator
+
+
 def _item(event: Received, value: bytes) -> Item:
-    read = _Columns.model_validate_json(value)
+    read = _columns.validate_json(value)
     return Item(
-        id=read.id,
-        scope=f"{read.audience}:{read.scope}",
-        uai=read.uai,
-        category=read.category,
-        published_at=read.published_at or read.updated_at,
-        position=event.record.offset,
-        removed=event.envelope.type == feed.ItemRemoved.TYPE,
-        body=value,
-        sequence=event.envelope.sequence or 0,
+        read["id"],
+        f"{read['audience']}:{read['scope']}",
+        read["uai"],
+        read["category"],
+        read.get("published_at") or read["updated_at"],
+        event.record.offset,
+        event.envelope.type == feed.ItemRemoved.TYPE,
+        value,
+        event.envelope.sequence or 0,
     )
 
 

@@ -17,8 +17,9 @@ from chassis.consumer import Inbox, Received
 from chassis.database import Connection, Database
 from chassis.dead_letters import NotReleased, ParkedKey
 from chassis.forwarding import Forwarder
-from chassis.outbox import Outgoing, lock_keys, outgoing
+from chassis.outbox import lock_keys, outgoing
 from chassis.relay import Relay
+from chassis.sending import Ready
 from contracts.directory import Beat
 from contracts.envelope import from_headers
 from infra.local.kafka import Kafka
@@ -235,9 +236,9 @@ async def test_a_forwarded_key_is_replayed_in_order(database: Database, kafka: K
     await create_topics(kafka.bootstrap, topic, onward, f"dlq.{topic}")
     effect = Effect()
 
-    def turn(event: Received) -> Outgoing | None:
+    def turn(event: Received) -> Ready | None:
         effect.refuse(event)
-        return Outgoing(onward, event.envelope, event.value)
+        return Ready(onward, event.record.key, event.value, list(event.record.headers))
 
     forwarder = Forwarder(database, kafka.bootstrap, service=topic, consumer="test", turn=turn)
     broker = consumer.broker(kafka.bootstrap)

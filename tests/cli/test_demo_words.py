@@ -24,8 +24,8 @@ def test_an_item_says_which_assessment_and_what_it_shows() -> None:
     for score in (Decimal("14.5"), Decimal(0), Decimal(20)):
         mark = Mark(score=score, comment="Bien · très bien")
         item = {
-            "title": grade_title(ASSESSMENT, mark).model_dump(),
-            "summary": grade_summary(ASSESSMENT, mark, Mark(score=Decimal(3))).model_dump(),
+            "title": grade_title(ASSESSMENT.subject.label, mark, ASSESSMENT.out_of)._asdict(),
+            "summary": grade_summary(ASSESSMENT, mark, Mark(score=Decimal(3)))._asdict(),
         }
         assert title_of(item) == ASSESSMENT.title
         assert state_of(item) == shown(score)

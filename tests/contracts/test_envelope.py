@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.envelope import BadEnvelope, Envelope, from_headers, to_headers
+from contracts.envelope import BadEnvelope, Envelope, following, from_headers, to_headers
 
 words = st.text(min_size=1, max_size=20)
 envelopes = st.builds(
@@ -31,6 +31,16 @@ ONE = Envelope("i", "t", "/s", "sub", "k", datetime(2026, 11, 23, tzinfo=UTC))
 @given(envelopes)
 def test_headers_carry_the_whole_envelope(envelope: Envelope) -> None:
     assert from_headers(to_headers(envelope), envelope.key.encode()) == envelope
+
+
+@given(envelopes, words, words)
+def test_what_follows_keeps_all_but_type_and_source(cause: Envelope, event_type: str, source: str) -> None:
+    made = cause._replace(type=event_type, source=source)
+    assert following(tuple(to_headers(cause)), event_type, source) == to_headers(made)
+
+
+def test_a_header_that_is_no_attribute_is_passed_over() -> None:
+    assert from_headers([*to_headers(ONE), ("of-another", b"\xff")], b"k") == ONE
 
 
 @pytest.mark.parametrize("name", ["ce_id", "ce_type", "ce_source", "ce_subject", "ce_time"])

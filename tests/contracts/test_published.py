@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -14,7 +15,7 @@ from faststream.specification.asyncapi.v3_0_0.schema import ApplicationSchema
 from chassis.consumer import Received
 from contracts import asyncapi, catalogue, directory, feed, generations, grades
 from contracts.catalogue import ENTRIES, EVENTS, MODULES, example
-from contracts.envelope import Envelope, new_id, to_headers
+from contracts.envelope import Envelope, from_headers, new_id, to_headers
 from infra.topics import TOPICS
 from services.feed.domain import CONSUMED
 from services.feed.usecases import turner
@@ -67,12 +68,13 @@ def test_items_have_the_key_and_subject_their_entries_say(cause: str) -> None:
     data, fact = example(cause), ENTRIES[cause]
     key = fact.key.format_map(json.loads(data))
     envelope = Envelope(id=new_id(), type=cause, source=grades.SOURCE, subject=key, key=key, time=datetime.now(UTC))
-    told = turner(1)(Received(envelope, data, record=None))
+    told = turner(1)(Received(envelope, data, SimpleNamespace(headers=to_headers(envelope))))
     assert told is not None
-    entry, item = ENTRIES[told.envelope.type], json.loads(told.value or b"")
+    made, item = from_headers(told.headers, told.key), json.loads(told.value or b"")
+    entry = ENTRIES[made.type]
     assert told.topic == entry.topic
-    assert told.envelope.key == entry.key.format_map(item)
-    assert told.envelope.subject == entry.subject.format_map(item)
+    assert made.key == entry.key.format_map(item)
+    assert made.subject == entry.subject.format_map(item)
 
 
 def test_the_feed_consumes_what_its_entries_say() -> None:

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic_core import to_json
 
 from chassis.audit import Refused
 from chassis.consumer import Received
@@ -20,9 +21,10 @@ from chassis.database import UNREACHABLE, BadValue, Database
 from chassis.identity import Caller
 from chassis.problems import Problem
 from contracts.catalogue import EVENTS, example
-from contracts.envelope import Audience, Event
+from contracts.directory import Subject
+from contracts.envelope import Audience, Event, from_headers, to_headers
 from contracts.feed import Category, Coded, ItemPut, ItemRemoved, Score, Text, item_id, pupil_scope, topic_of
-from contracts.grades import GradeCode, GradeCorrected, GradePublished, Mark
+from contracts.grades import AssessmentRef, GradeCode, GradeCorrected, GradePublished, GradeWithdrawn, Mark
 from roster.replica import ROSTER
 from services.feed import domain, store, usecases
 from services.feed.api import _place
@@ -43,9 +45,12 @@ def corrected() -> GradeCorrected:
 
 
 def item_of(event: Event) -> Any:
+    """The item as its readers have it, who hold it against its contract."""
     came = received("pupils/x", event, source="/grades")
     assert came.value is not None
-    return domain.item_of(came.envelope, came.value)
+    made = domain.item_of(came.envelope, came.value)
+    assert made is not None
+    return made.event.model_validate_json(to_json(made.fields))
 
 
 def test_families_read_french_first() -> None:
@@ -60,6 +65,42 @@ def test_the_figure_is_a_field_of_its_own() -> None:
     assert item_of(fact).figure == Score(label=label, value="14.5", out_of="20")
     none = fact.model_copy(update={"mark": Mark(code=GradeCode.ABSENT)})
     assert item_of(none).figure == Coded(label=label, code="absent")
+
+
+NAMES = st.text(min_size=1, max_size=255)
+POINTS = st.decimals(0, 1000, places=3)
+TIMES = st.datetimes(timezones=st.just(UTC))
+ASSESSMENTS = st.builds(
+    AssessmentRef,
+    title=NAMES,
+    subject=st.builds(Subject, code=st.text(min_size=1, max_size=64), label=NAMES),
+    out_of=POINTS,
+    coefficient=POINTS,
+    optional=st.booleans(),
+    bonus=st.booleans(),
+)
+COMMENTS = st.none() | st.text(max_size=2000)
+MARKS = st.builds(Mark, score=POINTS, comment=COMMENTS) | st.builds(
+    Mark, code=st.sampled_from(GradeCode), comment=COMMENTS
+)
+
+
+@given(st.data(), st.sampled_from((GradePublished, GradeCorrected, GradeWithdrawn)))
+@settings(max_examples=200)
+def test_every_fact_makes_an_item_that_keeps_its_contract(data: st.DataObject, kind: type[Event]) -> None:
+    values = {
+        "uai": st.just(UAI),
+        "assessment": ASSESSMENTS,
+        "at": TIMES,
+        "first_published_at": TIMES,
+        "mark": MARKS,
+        "old": MARKS,
+        "new": MARKS,
+    }
+    fact: Any = data.draw(st.builds(kind, **{name: one for name, one in values.items() if name in kind.model_fields}))
+    item = item_of(fact)
+    assert isinstance(item, ItemRemoved if kind is GradeWithdrawn else ItemPut)
+    assert item.updated_at == fact.at
 
 
 @given(st.decimals(0, 1000, places=3))
@@ -88,10 +129,12 @@ def test_a_type_of_the_future_is_none_of_the_feeds_business() -> None:
 def test_a_replay_is_for_the_generation_that_asked_alone(generation: int, asked: int | None) -> None:
     came = received("pupils/x", published(), source="/grades")
     again = came.envelope._replace(replay=asked is not None, replay_for=f"feed-{asked}" if asked else None)
+    came.record.headers = to_headers(again)
     made = usecases.turner(generation)(came._replace(envelope=again))
     if asked in (None, generation):
         assert made is not None
-        assert (made.topic, made.envelope.replay) == (topic_of(generation), asked is not None)
+        told = again._replace(type=ItemPut.TYPE, source="/feed", key="grades:pupils/x")
+        assert (made.topic, from_headers(made.headers, made.key)) == (topic_of(generation), told)
     else:
         assert made is None
 
