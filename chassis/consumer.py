@@ -35,8 +35,14 @@ Record: TypeAlias = ConsumerRecord
 ATTEMPTS = 5
 """How often an event that fails by its own fault is tried before its key is parked."""
 _STALLED_SECONDS = 60
-_ANOTHER_DATABASE = (WentBack, asyncpg.UndefinedTableError)
-"""The database is not the one this process began with, which is no event's fault: its successor makes the tables and reads up."""
+_ANOTHER_DATABASE = (
+    WentBack,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""The database is not, or no longer, the one this process began with, which is no event's fault: its successor makes the
+tables, or is of their version, and reads up."""
 _EVENT_BYTES = 2048
 """What an event takes on its topic, rather more than less."""
 _GATHERED_BYTES = 256 * 1024

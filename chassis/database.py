@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import asyncpg
-from asyncpg.exceptions._base import DataError
 
 from chassis.settings import DatabaseSettings
 
@@ -25,10 +24,6 @@ else:
 
 class Unavailable(Exception):
     """The database cannot be had in time; the request is answered 503 and may be sent again."""
-
-
-class BadValue(ValueError):
-    """A value that the column's type cannot hold, a date before our era, say: the data's fault, whoever is reached."""
 
 
 class RolledBack(Exception):
@@ -112,9 +107,6 @@ class Database:
             raise Unavailable("the server is starting or stopping") from error
         try:
             yield acquired
-        except DataError as error:
-            # To asyncpg a kind of `InterfaceError`, which is else a connection's.
-            raise BadValue("a value is out of range") from error
         finally:
             await self._pool.release(acquired, timeout=self.settings.acquire_seconds)
 

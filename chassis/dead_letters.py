@@ -145,8 +145,8 @@ class _Replay:
         async with self._connection.transaction():
             await _hold_consumers(self._connection)
             letters = await self._letters()
-            below = await self._append(letters)
-            await parking.release(self._connection, *self._name, below)
+            appended = await self._append(letters)
+            await parking.release(self._connection, *self._name, appended)
         return len(letters)
 
     @property
@@ -191,12 +191,12 @@ class _Replay:
                 self._trails[topic, partition] = await self._stack.enter_async_context(log)
             await self._trails[topic, partition].catch_up()
 
-    async def _append(self, letters: Sequence[Letter]) -> dict[tuple[str, int], int]:
-        """Append the letters and what is underway; returns where the appended ones begin, by (topic, partition)."""
+    async def _append(self, letters: Sequence[Letter]) -> dict[parking.Partition, parking.Span]:
+        """Append the letters and what is underway; returns where they lie."""
         for _ in range(_APPENDINGS):
             ours = await self._send(_each_once([*letters, *self._underway(letters)]))
             if await self._stand_together(ours):
-                return {(topic, partition): offset for topic, partition, offset in sorted(ours, reverse=True)}
+                return _spans(ours)
         raise _NotYet("events of the key kept coming in between")
 
     async def _send(self, events: Sequence[Letter]) -> set[_Place]:
@@ -220,6 +220,13 @@ class _Replay:
             fresh = {(topic, partition, record.offset) for record in log.records[known:] if record.offset <= end}
             together &= fresh <= ours
         return together
+
+
+def _spans(places: Iterable[_Place]) -> dict[parking.Partition, parking.Span]:
+    offsets: dict[parking.Partition, list[int]] = {}
+    for topic, partition, offset in places:
+        offsets.setdefault((topic, partition), []).append(offset)
+    return {at: parking.Span(min(found), max(found) + 1) for at, found in offsets.items()}
 
 
 def _each_once(letters: Iterable[Letter]) -> list[Letter]:

@@ -11,7 +11,7 @@ import logging
 import signal
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -68,7 +68,7 @@ class Forwarder:
         await self._read_parked(at_once=not self.consumption.follows(records))
         for dead in batch.undecodable:
             await self._park(dead, "envelope")
-        events = [event for event in self._standing.passed(batch.events) if self._is_new(event)]
+        events = [event for event in batch.events if self._is_new(event)]
         made = [await self._turned(event) for event in events]
         await self._send([one for one in made if one is not None])
         for event in events:
@@ -80,15 +80,16 @@ class Forwarder:
 
     def _remember(self, event: Received) -> None:
         name, sequence = (event.envelope.source, event.envelope.key), event.envelope.sequence
-        if sequence is None or self._standing.is_parked(event):
+        if sequence is None or self._standing.is_parked(event) or self._standing.passes(event):
             return
         self._sequences[name] = max(sequence, self._sequences.pop(name, -1))
         if len(self._sequences) > _KNOWN:
             self._sequences.popitem(last=False)
 
     async def _turned(self, event: Received) -> Ready | None:
-        if self._standing.is_parked(event):
-            await self._park(event, "follows a parked event")
+        if self._standing.is_parked(event) and await self._follow(event):
+            return None
+        if self._standing.passes(event):
             return None
         try:
             made = self._turn(event)
@@ -137,27 +138,54 @@ class Forwarder:
         """Know which keys are parked; at once where another process may have parked one a moment ago."""
         if not at_once and time.monotonic() - self._parked_read < _PARKED_SECONDS:
             return
-        try:
-            async with self._database.connection() as connection:
-                self._standing = await parking.standing(connection, self._consumer)
-                if self._standing.passed_over:
-                    await self._standing.forget(connection, self.consumption.reached)
-        except UNREACHABLE:
-            # What is known of parked keys goes on to hold; an event of a key that is not parked needs no database.
-            _log.warning("parked keys not read", extra={"consumer": self._consumer})
+        if at_once:
+            await self._until_reachable(self._read_standing)
+        else:
+            try:
+                await self._read_standing()
+            except UNREACHABLE:
+                # What this process knows of parked keys goes on to hold; an event of a free key needs no database.
+                _log.warning("parked keys not read", extra={"consumer": self._consumer})
         self._parked_read = time.monotonic()
         self.consumption.parked = len(self._standing.parked)
 
+    async def _read_standing(self) -> None:
+        async with self._database.connection() as connection:
+            self._standing = await parking.standing(connection, self._consumer)
+            if self._standing.passed_over:
+                await self._standing.forget(connection, self.consumption.reached)
+
     async def _park(self, event: Received, reason: str) -> None:
+        async def park() -> None:
+            async with self._database.transaction() as connection:
+                await parking.park(connection, self._service, self._consumer, event, reason)
+
         _log.error("key parked", extra={"consumer": self._consumer, "event": event.envelope.id, "reason": reason})
+        await self._until_reachable(park)
+        self._standing = self._standing.and_parked(event)
+
+    async def _follow(self, event: Received) -> bool:
+        """Park an event behind those of its key, unless an operator has let the key go meanwhile; whether it was parked."""
+
+        async def park() -> None:
+            async with self._database.transaction() as connection:
+                # Within the transaction: an operator's, which lets keys go, waits for this one or has come before.
+                self._standing = await parking.standing(connection, self._consumer)
+                if self._standing.is_parked(event):
+                    await parking.park(connection, self._service, self._consumer, event, "follows a parked event")
+
+        await self._until_reachable(park)
+        return self._standing.is_parked(event)
+
+    async def _until_reachable(self, work: Callable[[], Awaitable[None]]) -> None:
         pause = 0.05
         while True:
             try:
-                async with self._database.transaction() as connection:
-                    await parking.park(connection, self._service, self._consumer, event, reason)
-                self._standing = self._standing.and_parked(event)
+                await work()
                 return
-            except UNREACHABLE:
+            except UNREACHABLE as error:
+                about = {"consumer": self._consumer, "cause": type(error).__name__}
+                _log.warning("database not reached, trying again", extra=about)
                 self.consumption.alive()
                 await asyncio.sleep(pause)
                 pause = min(2, pause * 2)

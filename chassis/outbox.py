@@ -145,8 +145,11 @@ def _escaped(text: str) -> str:
 
 
 def encode_headers(headers: Iterable[Header]) -> str:
-    """Kafka headers as the outbox keeps them; bytes that are not UTF-8 survive."""
-    return json.dumps([(name, value.decode("utf-8", "surrogateescape")) for name, value in headers])
+    """Kafka headers as the outbox keeps them; bytes that are not UTF-8 survive.
+
+    A foreign header without a value, which Kafka allows, becomes one with an empty value.
+    """
+    return json.dumps([(name, (value or b"").decode("utf-8", "surrogateescape")) for name, value in headers])
 
 
 def decode_headers(text: str) -> list[Header]:

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from chassis.database import UNREACHABLE, BadValue
+from chassis.database import UNREACHABLE
 from chassis.outbox import OutboxFull
 from chassis.telemetry import request_id
 
@@ -121,10 +121,6 @@ def install(app: FastAPI) -> None:
         status = error.status_code
         code, title = _CODES.get(status, f"http-{status}"), _TITLES.get(status, "The request was refused")
         return Problem(status, code, title, headers=error.headers).response()
-
-    @app.exception_handler(BadValue)
-    async def on_bad_value(_: Request, __: BadValue) -> Response:
-        return Problem(400, "bad-value", "A value is out of range").response()
 
     async def on_unavailable(_: Request, error: Exception) -> Response:
         _log.warning("unavailable", extra={"cause": type(error).__name__})

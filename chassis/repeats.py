@@ -42,11 +42,6 @@ async def only_new(connection: Connection, consumer: str, events: Sequence[Recei
     return newer(events, {keys[row["name"].hex]: row["before"] for row in rows if row["before"] is not None})
 
 
-async def remember(connection: Connection, consumer: str, source: str, key: str, sequence: int) -> None:
-    """Count a key's events up to this sequence as seen."""
-    await connection.execute(_ADVANCE, [name_of(consumer, source, key)], [sequence])
-
-
 async def not_known(_connection: Connection, _consumer: str, events: Sequence[Received]) -> list[Received]:
     """All of them: for an effect that knows by itself what it has taken in."""
     return list(events)

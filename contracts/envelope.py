@@ -141,7 +141,8 @@ def from_headers(headers: Iterable[Header], key: bytes | None) -> Envelope:
         )
     except KeyError as missing:
         raise BadEnvelope(f"header {missing.args[0]} is missing") from missing
-    except ValueError as malformed:
+    except (ValueError, AttributeError, TypeError) as malformed:
+        # Kafka lets a header have no value at all.
         raise BadEnvelope(f"a header or the key is malformed: {type(malformed).__name__}") from malformed
 
 
@@ -159,4 +160,9 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _integer(value: bytes | None) -> int | None:
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("out of range")
+    return number

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
+from chassis import parking
 from chassis.database import Connection
 
 # All in one statement, for a round trip is a turn of the loop, in which a projector may be at work. The generation's row is
@@ -139,7 +140,7 @@ async def remove_some(connection: Connection, generation: int, consumers: Sequen
     """Remove a part of what a retired generation left; False once nothing is left, which makes it gone."""
     if await connection.execute(_REMOVE_ITEMS, generation, limit) != "DELETE 0":
         return True
-    await connection.execute("DELETE FROM parked_keys WHERE consumer = ANY($1::text[])", consumers)
+    await parking.remove(connection, consumers)
     await connection.execute("DELETE FROM places WHERE consumer = ANY($1::text[])", consumers)
     await connection.execute("UPDATE generations SET state = 'gone', items = 0 WHERE generation = $1", generation)
     return False

@@ -19,6 +19,7 @@ from chassis import consumer, parking
 from chassis.consumer import Inbox, Received
 from chassis.database import Connection
 from chassis.outbox import decode_headers
+from chassis.parking import Span
 from contracts.envelope import Envelope, to_headers
 from tests.conftest import open_database
 
@@ -82,7 +83,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _empty(self) -> None:
         async with self.database.transaction() as connection:
-            await connection.execute("TRUNCATE repeat_guard, parked_keys, passed_over, places, outbox")
+            await connection.execute("TRUNCATE repeat_guard, parked_keys, passed_over, dropped, places, outbox")
 
     def _begin(self) -> None:
         self.inbox = Inbox(self.database, service="test", consumer="test")
@@ -161,10 +162,11 @@ class Machine(RuleBasedStateMachine):
             if not parked:
                 return
             there = {sequence_of(one.headers): one.headers for one in self.log if one.key == key.encode()}
-            await parking.release(connection, "test", "/s", key, {("t", 0): len(self.log)})
-        for sequence in sorted(there):
-            if sequence >= min(parked):
-                self._append(key.encode(), there[sequence])
+            again = [there[sequence] for sequence in sorted(there) if sequence >= min(parked)]
+            begin = len(self.log)
+            await parking.release(connection, "test", "/s", key, {("t", 0): Span(begin, begin + len(again))})
+        for headers in again:
+            self._append(key.encode(), headers)
 
     async def _discard(self) -> None:
         async with self.database.transaction() as connection:

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from chassis.audit import Refused
 from chassis.consumer import Received
 from chassis.cursor import BadCursor, Cursors
-from chassis.database import UNREACHABLE, BadValue, Database
+from chassis.database import Database
 from chassis.identity import Caller
 from chassis.problems import Problem
 from contracts.catalogue import EVENTS, example
@@ -304,10 +304,3 @@ def test_the_place_of_a_page_that_no_table_can_hold_is_refused() -> None:
     with pytest.raises(Problem) as refused:
         _place(base64.urlsafe_b64encode(text.encode()).decode())
     assert (refused.value.status, refused.value.code) == (400, "bad-cursor")
-
-
-async def test_a_value_out_of_range_is_no_fault_of_the_database(history: Database) -> None:
-    with pytest.raises(BadValue):
-        async with history.connection() as connection:
-            await connection.fetchval("SELECT $1::bigint", 2**63)
-    assert not issubclass(BadValue, UNREACHABLE)
