@@ -21,7 +21,7 @@ def undescribed() -> Iterator[tuple[str, str, str]]:
             if isinstance(route, APIRoute) and not route.include_in_schema:
                 path = "/".join(_VALUES.get(part, part) for part in route.path.split("/"))
                 assert "{" not in path, f"say what stands for the parameter of {path}"
-                yield from ((service, method, path) for method in sorted(route.methods))
+                yield from ((service, method, path) for method in sorted(route.methods or ()))
 
 
 def _routers() -> Iterator[tuple[str, APIRouter]]:

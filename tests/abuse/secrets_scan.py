@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import subprocess
 import sys
@@ -112,8 +113,10 @@ def _added(root: Path) -> Iterator[tuple[str, int, str]]:
 
 def _log(root: Path) -> str:
     command = ["git", "-c", "core.quotePath=false", *_LOG]
+    # The history of a repository that this folder merely lies in is none of ours.
+    alone = {**os.environ, "GIT_CEILING_DIRECTORIES": str(root.resolve().parent)}
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+        done = subprocess.run(command, cwd=root, env=alone, capture_output=True, check=False)
     except FileNotFoundError as error:
         raise NoHistory("there is no git") from error
     if done.returncode:

@@ -113,6 +113,7 @@ def test_a_shallow_clone_and_no_repository_at_all_are_no_error(repository: Path,
     committed(repository, "b.txt", "\n")
     git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
     assert list(scan_history(tmp_path / "shallow")) == []
-    (tmp_path / "bare").mkdir()
-    with pytest.raises(NoHistory, match="repository"):
-        list(scan_history(tmp_path / "bare"))
+    for folder in (tmp_path / "bare", repository / "inside"):
+        folder.mkdir()
+        with pytest.raises(NoHistory, match="repository"):
+            list(scan_history(folder))
