@@ -15,7 +15,11 @@ from chassis.identity import Caller
 from chassis.problems import Problem, not_found
 from contracts import asyncapi, catalogue
 from services.gateway import attempts, browsers, store, usecases
-from services.gateway.bodies import (
+from services.gateway.domain import Kind, Principal, fold
+from services.gateway.front import FrontDep, Operator, SignedIn, address_of, begin_session, check_own_pages, count
+from services.gateway.openid import store as identities
+from services.gateway.openid.api import end_session_place
+from services.gateway.schemas import (
     AccountAnswer,
     IssuedToken,
     Login,
@@ -29,10 +33,6 @@ from services.gateway.bodies import (
     TokensAnswer,
     account_answer,
 )
-from services.gateway.domain import Kind, Principal, fold
-from services.gateway.front import FrontDep, Operator, SignedIn, address_of, begin_session, check_own_pages, count
-from services.gateway.openid import store as identities
-from services.gateway.openid.api import end_session_place
 
 _CACHED = "public, max-age=3600"
 _MOST_LISTED = 1000

@@ -52,6 +52,8 @@ def made_scene(platform: Platform) -> Scene:
         "a classmate": platform.new_account(mate).login,
         "a classmate's parent": platform.new_account(mates_parent).login,
         "a teacher of another class": platform.new_account(_other_teacher(victim)).login,
+        "a guardian of former years": _tied(victim, {"starts": "2019-09-01", "ends": "2021-08-31"}),
+        "a contact of the pupil": _tied(victim, {"kind": "contact"}),
     }
     outside = {
         "another school's parent": demo_school.PARENT.login,
@@ -74,8 +76,16 @@ def _person(school: Sandbox, role: str) -> str:
     return str(school.platform.ok("POST", "/v1/people", body, by="operator")["id"])
 
 
-def _tie(platform: Platform, pupil: str, adult: str) -> None:
-    platform.ok("PUT", f"/v1/pupils/{pupil}/guardians/{adult}", {"kind": "legal_guardian"}, by="operator")
+def _tie(platform: Platform, pupil: str, adult: str, link: Mapping[str, str] | None = None) -> None:
+    body = {"kind": "legal_guardian", **(link or {})}
+    platform.ok("PUT", f"/v1/pupils/{pupil}/guardians/{adult}", body, by="operator")
+
+
+def _tied(victim: Sandbox, link: Mapping[str, str]) -> str:
+    """The login of an adult whose tie to the very pupil gives no right."""
+    adult = _person(victim, "guardian")
+    _tie(victim.platform, victim.pupil, adult, link)
+    return victim.platform.new_account(adult).login
 
 
 def _other_teacher(school: Sandbox) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from tests.abuse.operators import undescribed
 from tests.abuse.scene import Scene
 from tests.abuse.sockets import get, session_of
 from tests.journeys.sandbox import Sandbox
@@ -35,12 +36,6 @@ OPEN = frozenset({"get /v1/schemas/{type}", "get /v1/openapi.json"})
 """Answered to who has no session."""
 SCHOOL = frozenset({"get /v1/schools/{uai}", "get /v1/schools/{uai}/groups"})
 """What who is something at a school may read of it."""
-UNDESCRIBED = (
-    ("GET", "/v1/feed/generations"), ("PUT", "/v1/feed/generations/7"), ("DELETE", "/v1/feed/generations/7"),
-    ("POST", "/v1/feed/generations/7/switch"), ("GET", "/v1/replays/grades/feed-7"), ("PUT", "/v1/replays/grades/feed-7"),
-    ("DELETE", "/v1/replays/grades/feed-7"),
-)  # fmt: skip
-"""For operators alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +131,7 @@ def faults_of_all(description: dict[str, Any], scene: Scene) -> list[str]:
         reply = asked(scene.platform, one, None)
         if one.name not in OPEN and (reply.status != 401 or shown(reply, scene)):
             wrong.append(f"nobody: {one.name}: {reply.status}")
-    for (method, path), login in itertools.product(UNDESCRIBED, scene.strangers.values()):
+    for (_, method, path), login in itertools.product(undescribed(), scene.strangers.values()):
         if (reply := scene.platform.call(method, path, by=login)).status != 404:
             wrong.append(f"{login}: {method} {path}: {reply.status}")
     assert scene.victim.stored() == before

@@ -1,17 +1,19 @@
-"""No secret in the tree; and the search finds each kind when it is planted."""
+"""No secret in the tree; and the search finds each kind when it is planted, in the tree or long ago."""
 
 from __future__ import annotations
 
 import base64
 import random
 import string
+import subprocess
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from infra.local.home import CHECKOUT
-from tests.abuse.secrets_scan import RULES, Found, scan, scan_tree
+from tests.abuse.secrets_scan import RULES, Found, NoHistory, scan, scan_history, scan_tree
 
 _DRAWN = random.Random(7)
 
@@ -61,3 +63,57 @@ def test_what_is_planted_is_found(rule: str) -> None:
 )  # fmt: skip
 def test_what_is_none_is_left_alone(text: str) -> None:
     assert list(scan(text)) == []
+
+
+def git(folder: Path, *command: str) -> str:
+    own = ("-c", "user.name=x", "-c", "user.email=x@exemple.invalid", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *own, *command], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def committed(folder: Path, name: str, text: str) -> str:
+    """Write a file and commit it; returns the commit as the search tells it."""
+    (folder / name).write_text(text, encoding="utf-8")
+    git(folder, "add", name)
+    git(folder, "commit", "--quiet", "--message", name)
+    return git(folder, "rev-parse", "HEAD")[:12]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """One with a file of one line."""
+    folder = tmp_path / "origin"
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    committed(folder, "a.txt", "one\n")
+    return folder
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_was_taken_away_again_is_found_in_the_history(repository: Path, rule: str) -> None:
+    commit = committed(repository, "clé.txt", f"one\ntwo\n{PLANTED[rule]}\n")
+    committed(repository, "clé.txt", "one\ntwo\n")
+    assert Found(f"{commit}:clé.txt", 3, rule) in list(scan_history(repository))
+    assert list(scan_tree(repository)) == []
+
+
+def test_what_stands_on_a_branch_or_came_with_a_merge_is_found(repository: Path) -> None:
+    git(repository, "switch", "--quiet", "--create", "other")
+    aside = committed(repository, "b.txt", f"{PLANTED['AWS key']}\n")
+    git(repository, "switch", "--quiet", "main")
+    committed(repository, "c.txt", "c\n")
+    git(repository, "merge", "--quiet", "--no-commit", "other")
+    merge = committed(repository, "d.txt", f"{PLANTED['Google key']}\n")
+    found = {(one.file, one.rule) for one in scan_history(repository)}
+    assert {(f"{aside}:b.txt", "AWS key"), (f"{merge}:d.txt", "Google key")} <= found
+
+
+def test_a_shallow_clone_and_no_repository_at_all_are_no_error(repository: Path, tmp_path: Path) -> None:
+    committed(repository, "b.txt", f"{PLANTED['AWS key']}\n")
+    committed(repository, "b.txt", "\n")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", repository.as_uri(), "shallow")
+    assert list(scan_history(tmp_path / "shallow")) == []
+    for folder in (tmp_path / "bare", repository / "inside"):
+        folder.mkdir()
+        with pytest.raises(NoHistory, match="repository"):
+            list(scan_history(folder))

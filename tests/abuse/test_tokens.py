@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.identity import TokenSigner
 from cli.running_home import RunningHome
+from services.gateway.routing import api_services
+from tests.abuse.operators import undescribed
 from tests.abuse.scene import Scene
 from tests.abuse.sockets import COOKIE, cookie_in, exchange, get, session_of, sign_in
 from tests.journeys.test_bad_input import bodies, operations
@@ -84,18 +87,35 @@ async def test_a_service_reached_around_the_gateway_refuses_whom_the_gateway_has
 async def test_no_endpoint_of_a_service_answers_without_a_token(scene: Scene, services: dict[str, str]) -> None:
     tried, wrong = 0, []
     async with aiohttp.ClientSession() as http:
-        for name in ("directory", "grades", "feed", "notify"):
+        asked = list(undescribed())
+        for name in sorted(api_services()):
             async with http.get(f"{services[name]}/openapi.json") as answer:
-                description = await answer.json()
-            for method, path, _ in operations(description):
-                body = bodies(scene.victim).get(f"{method} {path}")
-                for headers in ({}, bearer("a.b.c"), {"X-Forwarded-User": "operator"}):
-                    url, tried = services[name] + scene.victim.path(path), tried + 1
-                    async with http.request(method, url, json=body, headers=headers) as answer:
-                        if answer.status != 401:
-                            wrong.append(f"{name}: {method} {path}: {answer.status}")
+                asked += [(name, method, path) for method, path, _ in operations(await answer.json())]
+        for name, method, path in asked:
+            body = bodies(scene.victim).get(f"{method} {path}")
+            for headers in ({}, bearer("a.b.c"), {"X-Forwarded-User": "operator"}):
+                url, tried = services[name] + scene.victim.path(path), tried + 1
+                async with http.request(method, url, json=body, headers=headers) as answer:
+                    if answer.status != 401:
+                        wrong.append(f"{name}: {method} {path}: {answer.status}")
     assert wrong == []
     assert tried > 100
+
+
+async def test_what_is_the_operators_is_no_persons_around_the_gateway_either(
+    scene: Scene, services: dict[str, str]
+) -> None:
+    """A teacher's and a parent's inward tokens are good there, and lead to nothing."""
+    signer, answers = TokenSigner(scene.platform.home.private_key.read_bytes()), dict[str, int]()
+    async with aiohttp.ClientSession() as http:
+        for (name, method, path), person in itertools.product(
+            undescribed(), (scene.victim.adult, scene.victim.teacher)
+        ):
+            headers = bearer(signer.sign(f"people/{person}", name))
+            async with http.request(method, services[name] + path, headers=headers) as answer:
+                answers[f"{name}: {method} {path}"] = answer.status
+    assert set(answers.values()) == {404}, answers
+    assert {name.partition(":")[0] for name in answers} == {"feed", "grades"}
 
 
 async def test_the_front_door_takes_no_inward_token_and_no_session_for_a_token(scene: Scene) -> None:

@@ -100,19 +100,32 @@ class Gateway:
         await self._send(self.topics.directory, BEAT_KEY, Beat(), "/directory", None)
 
     async def publish(
-        self, pupil: str, title: str, *, sequence: int | None = None, position: int | None = None
+        self,
+        pupil: str,
+        title: str,
+        *,
+        sequence: int | None = None,
+        position: int | None = None,
+        kind: str | None = None,
     ) -> tuple[int, int]:
-        """Publish an item to a pupil's guardians; returns its offset and its sequence."""
+        """Publish an item to a pupil's guardians, under another type if one is given; returns its offset and its sequence."""
         number = next(_sequences) if sequence is None else sequence
         item = item_of(pupil, title)
-        offset = await self._send(self.topics.feed, f"grades:{item.scope}", item, "/feed", number, position)
+        offset = await self._send(self.topics.feed, f"grades:{item.scope}", item, "/feed", number, position, kind)
         return offset, number
 
     async def _send(
-        self, topic: str, key: str, event: Event, source: str, sequence: int | None, position: int | None = None
+        self,
+        topic: str,
+        key: str,
+        event: Event,
+        source: str,
+        sequence: int | None,
+        position: int | None = None,
+        kind: str | None = None,
     ) -> int:
         envelope = Envelope(
-            id=new_id(), type=event.TYPE, source=source, subject=key, key=key, time=datetime.now(UTC),
+            id=new_id(), type=kind or event.TYPE, source=source, subject=key, key=key, time=datetime.now(UTC),
             sequence=sequence, directory_position=position,
         )  # fmt: skip
         body = event.model_dump_json().encode()

@@ -151,6 +151,22 @@ async def test_a_repeat_is_not_sent_again(gateway: Gateway) -> None:
         assert await titles(client, 2) == ["once", "next"]
 
 
+async def test_a_record_of_a_type_from_the_future_is_passed_over_and_cursors_go_past_it(gateway: Gateway) -> None:
+    token = await gateway.token("mother")
+    async with stream(gateway.http, gateway.url, token) as client:
+        before = await client.first_id()
+        unknown, _ = await gateway.publish("zoé", "from the future", kind="feed.item.put.v9")
+        known, _ = await gateway.publish("zoé", "of today")
+        message = await client.next()
+        assert (message.name, title(message.data)) == ("item", "of today")
+        assert CURSORS.read(message.id).offset == known > unknown
+    async with stream(gateway.http, gateway.url, token, last_id=before) as client:
+        assert await titles(client, 1) == ["of today"]
+    async with stream(gateway.http, gateway.url, token, last_id=message.id) as client:
+        await gateway.publish("zoé", "next")
+        assert await titles(client, 1) == ["next"]
+
+
 async def test_what_the_ring_no_longer_has_comes_from_the_history(start: Start, services: Services) -> None:
     gateway = await start(ring_items=2)
     for document in rosters.small_school():

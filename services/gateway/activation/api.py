@@ -7,7 +7,10 @@ from fastapi import APIRouter, Request, Response
 from chassis.problems import FieldError, Problem
 from services.gateway import attempts, browsers
 from services.gateway.activation import usecases
-from services.gateway.bodies import (
+from services.gateway.domain import Account
+from services.gateway.front import Front, FrontDep, SignedIn, address_of, begin_session, check_own_pages, count
+from services.gateway.openid.identity import Identity
+from services.gateway.schemas import (
     Activation,
     ActivationCodeAnswer,
     ActivationCodesAnswer,
@@ -15,9 +18,6 @@ from services.gateway.bodies import (
     SessionAnswer,
     account_answer,
 )
-from services.gateway.domain import Account
-from services.gateway.front import Front, FrontDep, SignedIn, address_of, begin_session, check_own_pages, count
-from services.gateway.openid.identity import Identity
 
 router = APIRouter(prefix="/v1")
 

@@ -13,13 +13,13 @@ from chassis import telemetry
 from chassis.database import UNREACHABLE
 from chassis.problems import Problem, not_found
 from services.gateway import browsers
-from services.gateway.bodies import LabelAnswer, ProviderAnswer, ProvidersAnswer
 from services.gateway.domain import digest
 from services.gateway.front import Front, FrontDep, begin_session
 from services.gateway.openid import store, tokens
 from services.gateway.openid.flow import Flow, finish
 from services.gateway.openid.identity import Identity, SignInFailed
 from services.gateway.openid.provider import Provider
+from services.gateway.schemas import LabelAnswer, ProviderAnswer, ProvidersAnswer
 
 SIGN_IN_PAGE = "/connexion"
 ACTIVATION_PAGE = "/activation"
