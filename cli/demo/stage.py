@@ -79,15 +79,15 @@ class Stage:
 
     def missing(self) -> int:
         """How many acknowledged states that are due have not arrived yet."""
-        return sum(1 for finding in self.verdict().findings if finding.fault == "lost")
+        return sum(1 for finding in self.verdict().findings if finding.awaited)
 
     async def expect_all(self, what: str, seconds: float = ARRIVAL_SECONDS) -> None:
         """Wait until all that was acknowledged and is due has arrived at everyone who may see it."""
         await self.expect(lambda: self.missing() == 0, what, seconds)
 
     def verdict(self) -> Verdict:
-        """What the checker says of all that was noted so far."""
-        return self.ledger.judge(self.notes.seen, time.time())
+        """What the checker says of all that was noted so far: each stream tells every state."""
+        return self.ledger.judge(self.notes.seen, time.time(), every_state=True)
 
     def got(self, who: school.DemoPerson, title: str) -> list[str | None]:
         """The states of an assessment's grades that a person's stream has shown, in order."""
