@@ -60,6 +60,8 @@ class Right:
     scope: str
     granted: float = 0.0
     withdrawn: float | None = None
+    known: float = 0.0
+    """From when every service knows that it was granted: what is written before need not be sent to its reader."""
 
 
 @dataclass(frozen=True, slots=True)
