@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from asyncpg import UndefinedTableError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -128,6 +129,12 @@ def install(app: FastAPI) -> None:
 
     for kind in UNREACHABLE:
         app.add_exception_handler(kind, on_unavailable)
+
+    @app.exception_handler(UndefinedTableError)
+    async def on_empty(_: Request, __: UndefinedTableError) -> Response:
+        # A database that was put back empty: it is migrated when the process starts again, which its other work sees to.
+        _log.error("the database has no tables")
+        return busy("The database is not available.").response()
 
     @app.exception_handler(OutboxFull)
     async def on_full(_: Request, __: OutboxFull) -> Response:

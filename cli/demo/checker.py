@@ -33,6 +33,8 @@ class Kind(StrEnum):
     """Read on the first page of the history."""
     FRESH = "fresh start"
     """What was known before is forgotten: a page follows."""
+    AWAY = "away"
+    """Was away for so long that what follows may come out of the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Right:
     scope: str
     granted: float = 0.0
     withdrawn: float | None = None
+    known: float = 0.0
+    """From when every service knows that it was granted: what is written before need not be sent to its reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Finding:
     reader: str
     key: str
     what: str
+    awaited: bool = False
+    """Whether it is missing and may still come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +108,13 @@ class Verdict:
 
 @dataclass(slots=True)
 class _View:
-    """What one reader knows of the grades at a point of their stream: the place in each grade's sequence of states."""
+    """What one reader knows of the grades at a point of their stream: the place in each grade's sequence of states.
+
+    `since` is when the unbroken stretch of the stream began in which every state is owed.
+    """
 
     places: dict[tuple[str, str], int] = field(default_factory=dict)
+    since: float = 0.0
 
 
 @dataclass
@@ -115,31 +125,42 @@ class Ledger:
     rights: list[Right] = field(default_factory=list)
     ours: str = ""
 
-    def judge(self, seen: Sequence[Seen], until: float) -> Verdict:
-        """Judge what readers got up to a moment by which all that was acknowledged and due must have arrived."""
+    def judge(self, seen: Sequence[Seen], until: float, *, every_state: bool = False) -> Verdict:
+        """Judge what readers got up to a moment by which all that was acknowledged and due must have arrived.
+
+        Of a page and of e-mails the last state of a grade is owed: what was corrected meanwhile need not be told.
+        `every_state` is for streams, which tell each state in its turn.
+        """
         by_key: dict[str, list[Write]] = {}
         for write in self.writes:
             by_key.setdefault(write.key, []).append(write)
-        judging = _Judging(by_key, self.rights, self.ours)
+        judging = _Judging(by_key, self.rights, self.ours, every_state)
         for one in seen:
             judging.take(one)
-        judging.findings += judging.missing(until)
-        return Verdict(judging.findings, judging.delivered)
+        return Verdict([*judging.findings, *judging.missing(until)], judging.delivered)
 
 
 class _Judging:
-    def __init__(self, by_key: Mapping[str, Sequence[Write]], rights: Sequence[Right], ours: str) -> None:
+    def __init__(
+        self, by_key: Mapping[str, Sequence[Write]], rights: Sequence[Right], ours: str, every_state: bool
+    ) -> None:
         self.findings: list[Finding] = []
         self.delivered = 0
         self._by_key = by_key
         self._rights = rights
         self._ours = ours
+        self._every_state = every_state
+        self._skipped: dict[tuple[str, str, str, int], Finding] = {}
         self._views: dict[str, _View] = {}
         self._cursors: set[tuple[str, str]] = set()
 
     def take(self, one: Seen) -> None:
         """Judge one thing a reader got, given all they got before."""
         view = self._views.setdefault(one.reader, _View())
+        if one.kind in (Kind.FRESH, Kind.AWAY):
+            view.since = one.at
+        if one.kind is Kind.AWAY:
+            return
         if one.kind is Kind.FRESH:
             view.places.clear()
             self._cursors = {known for known in self._cursors if known[0] != one.reader}
@@ -176,8 +197,14 @@ class _Judging:
             return
         place = later[0] if later else places[-1]
         if place < known:
+            # Late is not lost.
+            self._skipped.pop((one.reader, *grade, place), None)
             self._find(Fault.DISORDERED, one, f"{one.state} after {writes[known].state}")
             return
+        if self._every_state and one.kind is Kind.LIVE:
+            for n in _owed_between(writes, one.scope.partition(":")[0], view.since, known, place):
+                lost = Finding(Fault.LOST, one.reader, one.key, f"{writes[n].state} was passed over")
+                self._skipped[(one.reader, *grade, n)] = lost
         view.places[grade] = place
         self._time(one, writes[place])
 
@@ -200,29 +227,55 @@ class _Judging:
         self.findings.append(Finding(fault, one.reader, one.key, what))
 
     def missing(self, until: float) -> Iterator[Finding]:
-        """What should have arrived and did not: for each standing right, the last acknowledged state of each grade."""
+        """What should have arrived and did not.
+
+        For each standing right the last acknowledged state of each grade; of streams also what they passed over.
+        """
+        yield from self._skipped.values()
         for right in self._rights:
             if right.withdrawn is not None or right.granted > until:
                 continue
             audience, _, scope = right.scope.partition(":")
             for key, writes in self._by_key.items():
                 if writes[-1].scope == scope:
-                    found = self._absent(right, audience, key, writes, until)
-                    if found is not None:
-                        yield found
+                    for n in self._absent(right, audience, key, writes, until):
+                        lost = f"{writes[n].state} did not arrive"
+                        yield Finding(Fault.LOST, right.reader, key, lost, awaited=True)
 
-    def _absent(self, right: Right, audience: str, key: str, writes: Sequence[Write], until: float) -> Finding | None:
-        owed = [
-            n for n, write in enumerate(writes) if write.acknowledged is not None and _shown(write, audience, until)
-        ]
-        if not owed:
-            return None
+    def _absent(self, right: Right, audience: str, key: str, writes: Sequence[Write], until: float) -> Iterator[int]:
+        due = [n for n, write in enumerate(writes) if write.acknowledged is not None and _shown(write, audience, until)]
+        if not due:
+            return
         view = self._views.get(right.reader, _View())
-        place = view.places.get((right.scope, key), -1)
-        last = owed[-1]
-        if place >= last or (place == -1 and writes[last].state is None):
-            return None
-        return Finding(Fault.LOST, right.reader, key, f"{writes[last].state} did not arrive")
+        place, last = view.places.get((right.scope, key), -1), due[-1]
+        if place < last:
+            if self._every_state:
+                yield from _owed_between(writes, audience, max(view.since, right.granted), place, last)
+            if place != -1 or writes[last].state is not None:
+                yield last
+
+
+def _owed_between(writes: Sequence[Write], audience: str, since: float, known: int, place: int) -> Iterator[int]:
+    """The states between two places that a stream had to tell an audience on its way from one to the other.
+
+    The feed keeps every state of an item and the gateways' rings hold each of them: a burst that is gathered and a
+    reader who comes back get them all, in order. Two things make one of several states and break no promise:
+
+    - The history knows an item's newest state alone. So what was written before a page was read (a fresh start), or
+      while a reader was away for longer than the rings reach back, is not owed: it isn't later than `since`.
+    - What is changed before an audience's due time was never said to it: at that time the state of the moment is
+      published. And what was never shown needs no withdrawal.
+    """
+    shown = known >= 0 and writes[known].state is not None
+    for n in range(known + 1, place):
+        write = writes[n]
+        if write.acknowledged is None or write.begun <= since or audience not in write.due:
+            continue
+        due = write.due[audience]
+        unsaid = write.state is None or (due is not None and write.begun < due)
+        if (shown or not unsaid) and (n == 0 or writes[n - 1].state != write.state):
+            yield n
+            shown = write.state is not None
 
 
 def _shown(write: Write, audience: str, at: float) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 from cli.demo.checker import Ledger, Write
 from cli.demo.client import Api
@@ -66,23 +67,34 @@ class Desk:
         """Post marks in one request; entered as acknowledged once it is answered, and as unknown where it never was."""
         marks = [{"pupil": pupil, "score": str(score)} for pupil, score in scores.items()]
         body = {"marks": marks, **({"reason": reason} if reason else {})}
-        begun, acknowledged, attempts = time.time(), None, 0
-        try:
-            answer = await self.api.call("POST", f"/v1/assessments/{assessment.id}/marks", body, headers=headers)
-            acknowledged, attempts = time.time(), answer.attempts
-        finally:
-            self._enter(assessment, {pupil: shown(score) for pupil, score in scores.items()}, begun, acknowledged)
+        states = {pupil: shown(score) for pupil, score in scores.items()}
+        posted = await self._write(assessment, states, "POST", "marks", body, headers)
         assessment.scores |= scores
-        return Posted(begun, acknowledged, attempts)
+        return posted
 
     async def withdraw(self, assessment: Assessment, pupil: str) -> Posted:
         """Withdraw one pupil's mark."""
+        return await self._write(assessment, {pupil: None}, "DELETE", f"marks/{pupil}")
+
+    async def withdraw_all(self, assessment: Assessment) -> Posted:
+        """Withdraw the assessment with all its marks."""
+        return await self._write(assessment, dict.fromkeys(assessment.scores), "POST", "withdrawal")
+
+    async def _write(
+        self,
+        assessment: Assessment,
+        states: Mapping[str, str | None],
+        method: str,
+        path: str,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Posted:
         begun, acknowledged, attempts = time.time(), None, 0
         try:
-            answer = await self.api.call("DELETE", f"/v1/assessments/{assessment.id}/marks/{pupil}")
+            answer = await self.api.call(method, f"/v1/assessments/{assessment.id}/{path}", body, headers=headers)
             acknowledged, attempts = time.time(), answer.attempts
         finally:
-            self._enter(assessment, {pupil: None}, begun, acknowledged)
+            self._enter(assessment, states, begun, acknowledged)
         return Posted(begun, acknowledged, attempts)
 
     def class_scores(self, least: Decimal, step: Decimal = Decimal("0.25")) -> dict[str, Decimal]:

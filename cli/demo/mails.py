@@ -1,7 +1,7 @@
 """The e-mails of a demo run: read from the local mailbox, and judged by the same checker as the streams.
 
 A stream that is away catches up; an e-mail that was not to be sent never comes. So a right counts for what was written
-after it was granted.
+after it was granted, and known to have been.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _owed(ledger: Ledger, rights: Sequence[Right], finding: Finding) -> bool:
         right.reader == finding.reader
         and right.withdrawn is None
         and right.scope == f"guardians:{written[-1].scope}"
-        and right.granted <= written[-1].begun
+        and max(right.granted, right.known) <= written[-1].begun
         for right in rights
     )
 

@@ -20,6 +20,9 @@ PAGE = 200
 _AGAIN_SECONDS = 0.25
 _SETTLE_SECONDS = 0.2
 _WORKER_ATTEMPTS = 60
+RING_SECONDS = 120.0
+"""How long a reader may be away and still have every state out of the gateways' rings: 50,000 items at the demo's pace,
+and at that of tests, are minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Reader:
         self._grades: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._avoided = ""
+        self._heard_at = 0.0
 
     def open(self, avoiding: str = "") -> None:
         """Open the stream, at another worker than the one avoided where one is named."""
@@ -90,7 +94,7 @@ class Reader:
         self._tell("page", "", Seen(self.name, time.time(), Kind.FRESH))
         for item in reversed(page["items"]):
             self._tell("page", words(item), self._seen(item, Kind.PAGE, ""))
-        self.cursor = page["cursor"]
+        self.cursor, self._heard_at = page["cursor"], time.time()
 
     async def _listen(self) -> None:
         for _ in range(_WORKER_ATTEMPTS if self._avoided else 1):
@@ -99,7 +103,8 @@ class Reader:
                     continue
                 self._avoided, self.worker = "", connection.worker
                 self.connections += 1
-                self._tell("open", "", None)
+                away = time.time() - self._heard_at > RING_SECONDS
+                self._tell("open", "", Seen(self.name, time.time(), Kind.AWAY) if away else None)
                 async for event in connection.events():
                     self._take(event)
                     if self.cursor is None:
@@ -109,6 +114,7 @@ class Reader:
         self._avoided = ""
 
     def _take(self, event: Event) -> None:
+        self._heard_at = time.time()
         self.cursor = event.id or self.cursor
         if event.beat:
             return

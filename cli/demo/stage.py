@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from cli import demo_school as school
 from cli.demo.cast import Cast, desk_of, gathered, rights_of
-from cli.demo.checker import Ledger, Verdict
+from cli.demo.checker import Finding, Ledger, Verdict
 from cli.demo.client import session
 from cli.demo.desk import Desk
 from cli.demo.notes import Notes
@@ -77,17 +77,20 @@ class Stage:
                 raise StepFailed(f"{what}: not within {seconds:.0f} s")
             await asyncio.sleep(0.05)
 
-    def missing(self) -> int:
-        """How many acknowledged states that are due have not arrived yet."""
-        return sum(1 for finding in self.verdict().findings if finding.fault == "lost")
+    def missing(self) -> list[Finding]:
+        """The acknowledged states that are due and have not arrived yet."""
+        return [finding for finding in self.verdict().findings if finding.awaited]
 
     async def expect_all(self, what: str, seconds: float = ARRIVAL_SECONDS) -> None:
         """Wait until all that was acknowledged and is due has arrived at everyone who may see it."""
-        await self.expect(lambda: self.missing() == 0, what, seconds)
+        if not await self.notes.until(lambda: not self.missing(), seconds):
+            ended = [f"{reader.name}: {reader.refused}" for reader in self.readers.values() if reader.refused]
+            missing = [f"{one.reader}: {one.key}: {one.what}" for one in self.missing()]
+            raise StepFailed(f"{what}: not within {seconds:.0f} s: {[*ended, *missing][:5]}")
 
     def verdict(self) -> Verdict:
-        """What the checker says of all that was noted so far."""
-        return self.ledger.judge(self.notes.seen, time.time())
+        """What the checker says of all that was noted so far: each stream tells every state."""
+        return self.ledger.judge(self.notes.seen, time.time(), every_state=True)
 
     def got(self, who: school.DemoPerson, title: str) -> list[str | None]:
         """The states of an assessment's grades that a person's stream has shown, in order."""

@@ -74,6 +74,11 @@ def make_app(database: Database) -> FastAPI:
     async def broken() -> None:
         raise ValueError("with a secret in it")
 
+    @app.get("/empty")
+    async def empty() -> None:
+        async with database.connection() as connection:
+            await connection.execute("SELECT FROM never_made")
+
     @app.get("/refused")
     async def refused(by: By) -> None:
         raise Refused(by, "thing.read", "things/1", "0921234S")
@@ -275,6 +280,12 @@ BAD_TOKENS = {
     "another key": jwt.encode({"sub": f"people/{PERSON}", "aud": "test"}, Ed25519PrivateKey.generate(), "EdDSA"),
     "not a token": "a.b.c",
 }
+
+
+async def test_a_database_that_was_put_back_empty_is_a_503(client: aiohttp.ClientSession) -> None:
+    answer = await client.get("/empty")
+    await problem(answer, 503)
+    assert "retry-after" in answer.headers
 
 
 @pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS.keys())

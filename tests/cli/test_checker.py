@@ -33,6 +33,11 @@ def faults(seen: list[Seen], writes: list[Write] | None = None, rights: list[Rig
     return [finding.fault for finding in ledger.judge(seen, until=200).findings]
 
 
+def stream_faults(seen: list[Seen], writes: list[Write]) -> list[Fault]:
+    verdict = Ledger(writes, [RIGHTS[1]], ours="fractions").judge(seen, until=200, every_state=True)
+    return [finding.fault for finding in verdict.findings]
+
+
 def test_nothing_is_found_where_all_went_well() -> None:
     verdict = Ledger([FIRST, SECOND], list(RIGHTS)).judge(ALL, until=200)
     assert verdict.clean
@@ -130,3 +135,76 @@ def test_a_write_nobody_knows_of_may_or_may_not_be_seen() -> None:
     assert faults(ALL, writes) == []
     assert faults(ALL[:2], writes) == []
     assert faults([ALL[0]], writes) == [Fault.LOST]
+
+
+FOUR = [write(f"{n}/20", 10.0 * n) for n in (1, 2, 3, 4)]
+"""A mark and three corrections."""
+
+
+def said(*states: int | None, kind: Kind = Kind.LIVE) -> list[Seen]:
+    """What a guardian's stream says of the four, each a second after it was written."""
+    return [replace(live("Amélie", GUARDIANS, f"{n}/20", 10.0 * n + 1), kind=kind) for n in states if n]
+
+
+def test_a_state_that_a_stream_passes_over_is_lost() -> None:
+    assert stream_faults(said(1, 2, 3, 4), FOUR) == []
+    assert stream_faults(said(1, 3, 4), FOUR) == [Fault.LOST]
+    assert stream_faults(said(4), FOUR) == [Fault.LOST] * 3
+    assert stream_faults(said(1, 2), FOUR) == [Fault.LOST] * 2
+    # E-mails and pages may tell the newest alone.
+    assert faults(said(1, 3, 4), FOUR, [RIGHTS[1]]) == []
+
+
+def test_what_a_stream_passed_over_and_says_late_is_out_of_order_and_not_lost() -> None:
+    one, two, three, four = said(1, 2, 3, 4)
+    assert stream_faults([one, three, replace(two, at=31.5), four], FOUR) == [Fault.DISORDERED]
+
+
+def test_only_what_may_still_come_is_awaited() -> None:
+    def awaited(seen: list[Seen]) -> int:
+        verdict = Ledger(FOUR, [RIGHTS[1]]).judge(seen, until=200, every_state=True)
+        return sum(finding.awaited for finding in verdict.findings)
+
+    assert awaited(said(1, 3, 4)) == 0
+    assert awaited(said(1, 3)) == 1
+
+
+def test_a_page_says_the_newest_state_alone_and_the_stream_each_that_follows() -> None:
+    fresh = Seen("Amélie", 31.5, Kind.FRESH)
+    page = replace(said(3)[0], kind=Kind.PAGE, at=31.5, cursor="")
+    assert stream_faults([fresh, page, *said(4)], FOUR) == []
+    assert stream_faults([*said(1), fresh, page, *said(4)], FOUR) == []
+    assert stream_faults([replace(fresh, at=15), replace(said(1)[0], kind=Kind.PAGE), *said(3, 4)], FOUR) == [
+        Fault.LOST
+    ]
+    # Too old for the first page: the stream says what is written from then on.
+    assert stream_faults([fresh, *said(4)], FOUR) == []
+
+
+def test_who_was_away_for_longer_than_the_ring_gets_the_newest_state_of_the_history() -> None:
+    away = Seen("Amélie", 31, Kind.AWAY)
+    assert stream_faults([*said(1), away, *said(3, 4)], FOUR) == []
+    assert stream_faults([*said(1), replace(away, at=15), *said(3, 4)], FOUR) == [Fault.LOST]
+
+
+def test_what_was_changed_before_it_was_due_is_said_to_nobody() -> None:
+    due = [replace(one, due={"guardians": 25.0}) for one in FOUR]
+    assert stream_faults([replace(said(2)[0], at=25), *said(3, 4)], due) == []
+    assert stream_faults([replace(said(2)[0], at=25), *said(4)], due) == [Fault.LOST]
+    # Written before the due time, which came before the correction or did not: nobody can know.
+    assert stream_faults(said(3, 4), due) == []
+    assert stream_faults(said(4), due) == [Fault.LOST]
+
+
+def test_a_withdrawal_is_owed_to_whom_the_grade_was_shown() -> None:
+    gone = [*FOUR[:2], replace(FOUR[2], state=None)]
+    removed = replace(said(3)[0], state=None)
+    assert stream_faults([*said(1, 2), removed], gone) == []
+    assert stream_faults([*said(1), removed], gone) == [Fault.LOST]
+    assert stream_faults([], gone) == [Fault.LOST] * 2
+    assert stream_faults([], [replace(one, due={"guardians": 45.0}) for one in gone]) == []
+
+
+def test_a_state_whose_answer_was_never_got_or_that_changes_nothing_may_be_passed_over() -> None:
+    assert stream_faults(said(1, 3, 4), [FOUR[0], replace(FOUR[1], acknowledged=None), *FOUR[2:]]) == []
+    assert stream_faults(said(1, 3, 4), [FOUR[0], replace(FOUR[0], begun=20, acknowledged=21), *FOUR[2:]]) == []

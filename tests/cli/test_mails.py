@@ -70,6 +70,10 @@ def test_each_broken_promise_is_found(ledger_of: Ledger, mails: list[Seen], faul
 
 def test_what_was_written_before_a_right_is_owed_by_no_email() -> None:
     assert judge(ledger("9/20", granted=15.0), [], 30.0, READERS).clean
+    late = ledger("9/20", granted=5.0)
+    assert not judge(late, [], 30.0, READERS).clean
+    late.rights = [replace(right, known=15.0) for right in late.rights]
+    assert judge(late, [], 30.0, READERS).clean
 
 
 def test_a_message_sent_once_more_is_one_message() -> None:

@@ -22,10 +22,12 @@ _MOST_PAGES = 20
 
 
 async def judge(platform: Platform, stage: Stage, *, repeats: bool = False) -> None:
-    """Wait until all has arrived; then nothing may be lost, doubled, misdelivered, early, out of order or invented.
+    """Wait until all is due and has arrived; then nothing may be lost, doubled, misdelivered, early, out of order or invented.
 
     `repeats`: a message may have come twice under the same Message-ID, since who sends or takes it in was killed.
     """
+    due = max((due or 0.0 for write in stage.ledger.writes for due in write.due.values()), default=0.0)
+    await asyncio.sleep(max(0.0, due - time.time()))
     await stage.expect_all("everything acknowledged has arrived", ARRIVAL_SECONDS)
     await stage.expect(lambda: all(r.worker for r in stage.readers.values()), "every stream is open", ARRIVAL_SECONDS)
     await _histories(stage)

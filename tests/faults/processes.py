@@ -87,6 +87,7 @@ async def joined(platform: Platform, like: str, name: str, **environment: str) -
         yield Further(process, admin)
     finally:
         await asyncio.to_thread(stop, process)
+    assert process.returncode == 0, f"{name} did not leave in order"
 
 
 async def until_answering(further: Further) -> None:

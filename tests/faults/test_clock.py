@@ -21,7 +21,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 async def test_a_wrong_clock_makes_nobody_sign_in_again(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     # Monotonic time stays as it is: it is the wall's clock that is wrong.
     wrong = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+10m", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    async with load(stage) as posting, joined(platform, "grades-1", "grades-3", **wrong) as further:
+    async with load(platform, stage) as posting, joined(platform, "grades-1", "grades-3", **wrong) as further:
         await until_answering(further)
         # It shares the service's port, so it is asked alone while the others start again.
         restarting = asyncio.create_task(killed(platform, "grades-1", "grades-2"))

@@ -13,6 +13,7 @@ from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
 from tests.faults.processes import frozen, joined, pids, until_answering
+from tests.faults.rights import Rights
 from tests.platform import Platform
 
 IN_MID_BATCH = (("feed", "items"), ("notify", "messages"))
@@ -20,7 +21,7 @@ IN_MID_BATCH = (("feed", "items"), ("notify", "messages"))
 
 
 async def test_consumers_are_killed_in_mid_batch(platform: Platform, stage: Stage, lengths: Lengths) -> None:
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.LATE) as posting:
         await posting.more(lengths.posts)
         victims: dict[str, int] = {}
         for service, table in IN_MID_BATCH:
@@ -38,7 +39,7 @@ async def test_consumers_are_killed_in_mid_batch(platform: Platform, stage: Stag
 async def test_one_is_frozen_in_mid_batch_past_its_session_while_others_join_and_leave(
     platform: Platform, stage: Stage, lengths: Lengths
 ) -> None:
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.LATE) as posting:
         await posting.more(lengths.posts)
         async with joined(platform, "relay", "relay-2") as relay, joined(platform, "feed-1", "feed-3") as feed:
             for one in (relay, feed):

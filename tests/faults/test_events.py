@@ -35,7 +35,7 @@ async def test_the_same_event_a_hundred_times_is_one(platform: Platform, stage: 
     assessment = await desk.assessment(stage.title("Cent fois"))
     await desk.mark(assessment, {LEA: Decimal(12)})
     await stage.expect_all("it is there")
-    async with load(stage) as posting:
+    async with load(platform, stage) as posting:
         for places in before.values():
             records = await topics.since(platform, places)
             await topics.send_again(platform, records, AGAIN)
@@ -52,7 +52,7 @@ async def test_a_version_of_the_future_is_passed_over(platform: Platform, stage:
     future = _with(known, ce_type=b"grades.grade.published.v9", ce_id=str(uuid4()).encode(), ce_sequence=b"9" * 15)
     other = ConsumerRecord(**{n: getattr(future, n) for n in future.__dataclass_fields__} | {"key": b"pupils/other"})
     await topics.send_again(platform, [other], 1)
-    async with load(stage) as posting:
+    async with load(platform, stage) as posting:
         await posting.more(lengths.posts)
     await judge(platform, stage)
     for service in ("feed", "notify"):

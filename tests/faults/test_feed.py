@@ -14,6 +14,7 @@ from tests.faults.databases import lose
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
+from tests.faults.rights import resets
 from tests.platform import Platform
 
 LEA = str(school.PUPIL.id)
@@ -27,7 +28,7 @@ async def serving(stage: Stage) -> dict[str, Any]:
 
 async def test_a_lost_database_is_read_up_again(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     before = await serving(stage)
-    async with load(stage) as posting:
+    async with load(platform, stage) as posting:
         await posting.more(lengths.posts)
         await lose(platform, "feed")
         await posting.more(lengths.posts)
@@ -35,7 +36,7 @@ async def test_a_lost_database_is_read_up_again(platform: Platform, stage: Stage
     after = await serving(stage)
     assert after["generation"] == before["generation"]
     assert after["items"] >= before["items"]
-    assert not [note for note in stage.notes.news if note.name == "reset"], "cursors hold good"
+    assert not resets(stage), "cursors hold good"
 
 
 async def test_a_lost_database_whose_topic_has_expired_is_rebuilt(
@@ -45,7 +46,7 @@ async def test_a_lost_database_whose_topic_has_expired_is_rebuilt(
     await desk.mark(await desk.assessment(stage.title("Expirée")), {LEA: Decimal(13)})
     await stage.expect_all("it is there")
     before = await serving(stage)
-    async with load(stage) as posting:
+    async with load(platform, stage) as posting:
         await posting.more(lengths.posts)
         await topics.expire(platform, topic_of(before["generation"]))
         await lose(platform, "feed")

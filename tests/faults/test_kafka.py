@@ -10,6 +10,7 @@ from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
 from tests.faults.processes import killed, paused
+from tests.faults.rights import Rights
 from tests.platform import Platform
 
 ANSWERED_SECONDS = 5.0
@@ -17,7 +18,7 @@ ANSWERED_SECONDS = 5.0
 
 
 async def test_kafka_stands_still_and_is_killed(platform: Platform, stage: Stage, lengths: Lengths) -> None:
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.LATE) as posting:
         await posting.more(lengths.posts)
         async with paused(platform, "kafka"):
             posting.slowest = 0

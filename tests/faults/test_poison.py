@@ -11,6 +11,7 @@ from tests.faults.databases import connect, refusing
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
+from tests.faults.rights import Rights
 from tests.platform import Platform
 
 LEA = f"pupils/{school.PUPIL.id}"
@@ -31,7 +32,7 @@ async def test_a_poison_event_parks_its_key_until_it_is_replayed(
         page = await stage.cast.members[school.BROTHER.login].api.get("/v1/feed")
         return any(stage.run in item["summary"]["fr"] for item in page["items"])
 
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.KEPT) as posting:
         await posting.more(1)
         async with refusing(platform, "feed", "items", RAISED, f"NEW.scope LIKE '%{LEA}'"):
             await stage.poll(is_parked, "the key is parked with what follows it", 60)

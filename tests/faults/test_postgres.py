@@ -13,6 +13,7 @@ from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
 from tests.faults.processes import killed
+from tests.faults.rights import Rights
 from tests.platform import Platform
 
 DISK_FULL = "53100"
@@ -20,7 +21,7 @@ CUTS = 2
 
 
 async def test_postgres_is_restarted(platform: Platform, stage: Stage, lengths: Lengths) -> None:
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.LATE) as posting:
         await posting.more(lengths.posts)
         await killed(platform, "postgres", by=signal.SIGINT)
         await posting.more(lengths.posts)
@@ -37,7 +38,7 @@ async def _cut_in_transaction(platform: Platform) -> int:
 
 async def test_connections_are_cut_in_mid_transaction(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     cut = 0
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.LATE) as posting:
         for _ in range(CUTS):
             await posting.more(lengths.posts // 2)
             cut += await _cut_in_transaction(platform)
@@ -51,7 +52,7 @@ async def test_connections_are_cut_in_mid_transaction(platform: Platform, stage:
 
 
 async def test_there_is_no_room_on_the_disk(platform: Platform, stage: Stage, lengths: Lengths) -> None:
-    async with load(stage) as posting:
+    async with load(platform, stage) as posting:
         await posting.more(lengths.posts)
         async with refusing(platform, "feed", "items", DISK_FULL):
             # The history waits; streams and writes go on.

@@ -14,12 +14,13 @@ from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
 from tests.faults.processes import pids
+from tests.faults.rights import Rights
 from tests.platform import Platform
 
 
 async def test_the_relay_is_killed_between_send_and_delete(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     begun = await topics.ends(platform, "grades")
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.LATE) as posting:
         await posting.more(lengths.posts)
         async with gate(platform, "grades", "outbox", "DELETE") as deleting:
             relay = await deleting.reached_by()

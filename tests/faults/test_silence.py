@@ -13,6 +13,7 @@ from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
 from tests.faults.processes import pids
+from tests.faults.rights import Rights
 from tests.platform import Platform
 
 MOST_SECONDS = 120.0
@@ -23,7 +24,7 @@ async def test_nothing_is_sent_while_the_directory_is_silent(
     platform: Platform, stage: Stage, lengths: Lengths
 ) -> None:
     connection = await as_superuser(platform)
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.KEPT) as posting:
         await posting.more(lengths.posts)
         # It cannot start again, so nobody beats.
         await connection.execute("ALTER ROLE preau_directory NOLOGIN")

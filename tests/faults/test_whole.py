@@ -9,13 +9,14 @@ from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
 from tests.faults.processes import pids
+from tests.faults.rights import Rights
 from tests.platform import Platform
 
 
 async def test_everything_is_killed_at_once_and_started_again(
     platform: Platform, stage: Stage, lengths: Lengths
 ) -> None:
-    async with load(stage) as posting:
+    async with load(platform, stage, Rights.LATE) as posting:
         await posting.more(lengths.posts)
         before = await pids(platform)
         await asyncio.to_thread(platform.supervised.kill)
