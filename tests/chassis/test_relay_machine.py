@@ -214,11 +214,11 @@ class Machine(RuleBasedStateMachine):
     def _drain(self) -> None:
         while self._open():
             self.end(0, "COMMIT")
-        self.step()
-        while self.turn.batch:
+        left = True
+        while left:
+            claims = not self.turn.batch
             self.step()
-            if not self.turn.batch:
-                self.step()
+            left = not claims or bool(self.turn.batch)
         assert {key: list(self._first(key)) for key in KEYS} == self.committed
         self.sequences_grow_with_each_key()
         assert self.run(self.turn.connection.fetchval("SELECT count(*) FROM outbox")) == 0
