@@ -22,9 +22,13 @@ class ReaderScopes:
     position: int
     by_key: dict[str, tuple[DatedScope, ...]]
     schools: Mapping[str, SchoolFacts]
+    ended: bool = False
+    """Whether the person has left: nothing holds then, whatever documents still point at them."""
 
     def held(self, now: datetime) -> frozenset[str]:
         """The scopes, as text, that hold at this moment."""
+        if self.ended:
+            return frozenset()
         return held((scope for scopes in self.by_key.values() for scope in scopes), self.schools, now)
 
 
@@ -192,11 +196,13 @@ async def read_scopes_of(connection: Connection, people: Collection[UUID]) -> di
     school_rows = await connection.fetch(_SCHOOLS_OF, list(keys))
     named = _parsed((row["key"], row["facts"]) for row in school_rows).values()
     by_uai = {one.uai: one for one in named if isinstance(one, SchoolFacts)}
+    ended = _ended(found.values())
     scopes: dict[UUID, dict[str, tuple[DatedScope, ...]]] = {person: {} for person in people}
     for row in rows:
         if row["key"] in found:
             scopes[row["person"]][row["key"]] = from_facts(found[row["key"]], row["person"], by_uai)
-    return {person: ReaderScopes(rows[0]["position"], by_key, by_uai) for person, by_key in scopes.items()}
+    position = rows[0]["position"]
+    return {who: ReaderScopes(position, by_key, by_uai, who in ended) for who, by_key in scopes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +222,17 @@ async def guardians(connection: Connection, pupils: Iterable[UUID], now: datetim
     uais = {uai for child in children for uai in _schools_named(child)}
     around = await facts(connection, [*map(person_key, adults), *map(school_key, uais)])
     known = {one.uai: one for one in around.values() if isinstance(one, SchoolFacts)}
-    ended = frozenset(one.id for one in around.values() if isinstance(one, PersonFacts) and one.ended)
+    ended = _ended(around.values())
     found: dict[str, set[UUID]] = {}
     for child in children:
         for person in {link.person for link in child.guardians} - ended:
             for scope in held(from_facts(child, person, known), known, now):
                 found.setdefault(scope, set()).add(person)
     return Readers({scope: frozenset(people) for scope, people in found.items()}, ended)
+
+
+def _ended(facts: Iterable[Facts]) -> frozenset[UUID]:
+    return frozenset(one.id for one in facts if isinstance(one, PersonFacts) and one.ended)
 
 
 def _schools_named(one: Facts) -> set[str]:

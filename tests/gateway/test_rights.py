@@ -132,6 +132,46 @@ def test_what_a_school_opens_is_read_anew() -> None:
     assert scene.rights.schools[UAI].reads(LinkKind.PERSON_IN_CHARGE)
 
 
+def test_a_stream_opened_by_what_was_read_before_a_school_changed_is_read_anew() -> None:
+    scene = Scene()
+    nanny, document = uid("nanny"), pupil("zoé", [link("nanny", LinkKind.PERSON_IN_CHARGE)])
+    before = scene.read(nanny, 2, document)
+    scene.rights.apply(changed(2, document))
+    scene.rights.apply(changed(3, school(opened_to=[LinkKind.PERSON_IN_CHARGE])))
+    asked: list[int] = []
+    scene.rights.on_school = asked.append
+    scene.rights.attach(stream := reader(nanny), nanny, before)
+    assert asked == [3]
+    assert scene.rights.read_before(3) == (stream,)
+    scene.rights.attach(stream, nanny, scene.read(nanny, 3, document))
+    assert asked == [3]
+    assert scene.rights.read_before(3) == ()
+
+
+def test_what_a_roster_ahead_of_the_process_said_is_not_taken_back() -> None:
+    scene = Scene()
+    mother = uid("mother")
+    assert scene.rights.attach(reader(mother), mother, scene.read(mother, 3, pupil("zoé", []))) == frozenset()
+    scene.rights.apply(changed(2, pupil("zoé", [link("mother")])))
+    scene.rights.apply(changed(3, pupil("zoé", [])))
+    assert scene.told == []
+    scene.rights.apply(changed(4, pupil("zoé", [link("mother")])))
+    assert ZOE in scene.told[-1]
+
+
+def test_who_has_left_sees_nothing_whatever_still_points_at_them() -> None:
+    scene = Scene()
+    mother, child = uid("mother"), pupil("zoé", [link("mother")])
+    gone = rosters.adult("mother").model_copy(update={"ended": True})
+    scene.rights.attach(reader(mother), mother, scene.read(mother, 1, child))
+    scene.rights.apply(changed(2, gone))
+    assert scene.told == [frozenset()]
+    scene.rights.apply(changed(3, child))
+    assert scene.told[-1] == frozenset()
+    scene.rights.apply(changed(4, rosters.adult("mother")))
+    assert ZOE in scene.told[-1]
+
+
 def test_staff_follow_their_groups() -> None:
     scene = Scene()
     teacher, stream = uid("teacher"), reader(uid("teacher"))

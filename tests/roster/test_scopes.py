@@ -102,6 +102,13 @@ async def test_a_withdrawn_link_an_ended_person_and_a_tombstone_take_every_right
     assert await scopes_of(database, uid("father")) == frozenset()
 
 
+async def test_a_guardian_who_has_left_sees_nothing_while_a_link_still_stands(database: Database) -> None:
+    async with database.transaction() as connection:
+        await fill(connection, *small_school(), adult("mother").model_copy(update={"ended": True}))
+    assert await scopes_of(database, uid("mother")) == frozenset()
+    assert await scopes_of(database, uid("father")) != frozenset()
+
+
 async def test_a_school_may_open_its_data_to_a_person_in_charge(database: Database) -> None:
     async with database.transaction() as connection:
         await fill(connection, *small_school(), school(opened_to=[LinkKind.PERSON_IN_CHARGE]))

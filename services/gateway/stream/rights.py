@@ -9,8 +9,8 @@ from typing import TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from contracts.directory import school_key
-from roster.facts import SchoolFacts
+from contracts.directory import LinkKind, person_key, school_key
+from roster.facts import Facts, PersonFacts, SchoolFacts
 from roster.scopes import DEFAULT_ZONE, DatedScope, from_document, held
 from roster.store import ReaderScopes
 from services.gateway.stream.directory_log import Change, DirectoryLog
@@ -25,8 +25,12 @@ class RosterBehind(Exception):
 
 @dataclass(slots=True)
 class _Held:
+    """What a reader was found to see when the roster was at `position`, brought up to now."""
+
     person: UUID
+    position: int
     by_key: dict[str, tuple[DatedScope, ...]]
+    ended: bool
 
 
 def now() -> datetime:
@@ -44,6 +48,7 @@ class Rights:
         self.on_school: Callable[[int], None] = lambda _: None
         """Called with the sequence of a change of what a school opens: rights must be read anew."""
         self._clock = clock
+        self._school_changed = 0
         self._held: dict[Reader, _Held] = {}
         self._by_person: dict[UUID, set[Reader]] = {}
         self._by_key: dict[str, set[Reader]] = {}
@@ -59,16 +64,19 @@ class Rights:
 
         Raises `RosterBehind`. Nothing is awaited between the log and the registration, so no change falls between.
         """
-        mine = dict(read.by_key)
+        known = _Held(person, read.position, dict(read.by_key), read.ended)
         for change in self._since(read.position):
-            if person in change.people or change.key in mine:
-                self._put(mine, change, person)
+            if person in change.people or change.key in known.by_key:
+                self._put(known, change)
         self.detach(reader)
-        self._held[reader] = _Held(person, mine)
+        self._held[reader] = known
         self._by_person.setdefault(person, set()).add(reader)
-        for key in mine:
+        for key in known.by_key:
             self._by_key.setdefault(key, set()).add(reader)
-        return self._now(mine)
+        if read.position < self._school_changed:
+            # Whoever was there when the school changed has been read anew already.
+            self.on_school(self._school_changed)
+        return self._now(known)
 
     def _since(self, position: int) -> Iterable[Change]:
         try:
@@ -99,40 +107,50 @@ class Rights:
     def _learn_school(self, change: Change) -> None:
         if not change.key.startswith(school_key("")):
             return
-        facts = change.facts
+        facts, uai = change.facts, change.key.removeprefix(school_key(""))
+        before = self.schools.pop(uai, None)
         if isinstance(facts, SchoolFacts):
-            before = self.schools.get(facts.uai)
-            self.schools[facts.uai] = facts
-            if before is None or (before.opened_to, before.zone) != (facts.opened_to, facts.zone):
-                self.on_school(change.sequence)
-        elif facts is None:
-            self.schools.pop(change.key.removeprefix(school_key("")), None)
+            self.schools[uai] = facts
+        if _opens(before) != _opens(facts):
+            self._school_changed = change.sequence
             self.on_school(change.sequence)
 
     def _change(self, reader: Reader, change: Change) -> None:
         known = self._held[reader]
-        self._put(known.by_key, change, known.person)
+        if change.sequence <= known.position:
+            # The roster was ahead of this process: what it said is newer.
+            return
+        self._put(known, change)
         if change.key in known.by_key:
             self._by_key.setdefault(change.key, set()).add(reader)
         else:
             _discard(self._by_key, change.key, reader)
-        self.on_change(reader, self._now(known.by_key))
+        self.on_change(reader, self._now(known))
 
-    def _put(self, mine: dict[str, tuple[DatedScope, ...]], change: Change, person: UUID) -> None:
-        scopes = from_document(change.key, change.document, person, self.schools)
+    def _put(self, known: _Held, change: Change) -> None:
+        scopes = from_document(change.key, change.document, known.person, self.schools)
         if scopes:
-            mine[change.key] = scopes
+            known.by_key[change.key] = scopes
         else:
-            mine.pop(change.key, None)
+            known.by_key.pop(change.key, None)
+        if change.key == person_key(known.person):
+            own = change.facts
+            known.ended = isinstance(own, PersonFacts) and own.ended
 
-    def _now(self, mine: dict[str, tuple[DatedScope, ...]]) -> frozenset[str]:
-        return held((scope for scopes in mine.values() for scope in scopes), self.schools, self._clock())
+    def _now(self, known: _Held) -> frozenset[str]:
+        if known.ended:
+            return frozenset()
+        return held((scope for scopes in known.by_key.values() for scope in scopes), self.schools, self._clock())
 
     # The calendar
 
     def readers(self) -> tuple[Reader, ...]:
         """All that are followed."""
         return tuple(self._held)
+
+    def read_before(self, position: int) -> tuple[Reader, ...]:
+        """Those whose scopes were read when the roster had not come so far."""
+        return tuple(reader for reader, known in self._held.items() if known.position < position)
 
     def follows(self, reader: Reader) -> bool:
         """Whether a reader is still followed."""
@@ -142,7 +160,7 @@ class Rights:
         """See what a reader's dates give now."""
         known = self._held.get(reader)
         if known is not None:
-            self.on_change(reader, self._now(known.by_key))
+            self.on_change(reader, self._now(known))
 
     def days(self) -> dict[str, date]:
         """The day it is in each zone that has a school."""
@@ -156,6 +174,11 @@ class Rights:
 
     def _zones(self) -> set[str]:
         return {school.zone for school in self.schools.values()} | {DEFAULT_ZONE}
+
+
+def _opens(school: Facts | None) -> tuple[list[LinkKind], str] | None:
+    """What of a school decides on rights."""
+    return (school.opened_to, school.zone) if isinstance(school, SchoolFacts) else None
 
 
 def _seconds_left(moment: datetime, zone: ZoneInfo) -> float:

@@ -14,6 +14,7 @@ from services.gateway.stream.rights import Rights, RosterBehind
 _LONGEST_SLEEP = 60.0
 _JUDGED_AT_ONCE = 100
 _READ_AT_ONCE = 200
+_AGAIN_SECONDS = 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +37,7 @@ async def _judge_all(rights: Rights) -> None:
 
 
 class SchoolWatch:
-    """Reads every reader's scopes anew once the roster holds a school's change."""
+    """Reads scopes anew that were read before a school's change, once the roster holds it."""
 
     def __init__(self, rights: Rights, database: Database, tell: Callable[[Reader, frozenset[str]], None]) -> None:
         self._rights = rights
@@ -56,7 +57,7 @@ class SchoolWatch:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            readers = self._rights.readers()
+            readers = self._rights.read_before(self._wanted)
             for start in range(0, len(readers), _READ_AT_ONCE):
                 await self._read_anew(readers[start : start + _READ_AT_ONCE])
 
@@ -71,7 +72,7 @@ class SchoolWatch:
                 readers = [reader for reader in readers if not self._attach(reader, read[reader.person])]
                 if not readers:
                     return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     def _attach(self, reader: Reader, read: store.ReaderScopes) -> bool:
         """Have a reader see what was read; False where it must be read again: that is older than the change."""
