@@ -42,6 +42,8 @@ from tests.servers import SETTINGS, Servers, servers
 SCALE = "grades=2,feed=2"
 """Services whose workers share the work in every journey."""
 TRACES = "traces.jsonl"
+SILENCE_SECONDS, BEAT_SECONDS = 6.0, 1.0
+"""How long the directory may be silent before nothing is sent, and how often it beats."""
 START_SECONDS = 240.0
 STOP_SECONDS = 90.0
 _TOKEN_SECONDS = 86_400
@@ -102,6 +104,8 @@ class Supervised:
         named = {"PREAU_SIGN_IN_PROVIDERS": json.dumps([_provider(self.provider_port)])}
         # A message whose process was killed is sent again within seconds.
         quick = {"PREAU_SMTP_SECONDS": "2", "PREAU_LEASE_SECONDS": "6"}
+        # A directory that is silent for a minute is silent for seconds.
+        quick |= {"PREAU_SILENCE_SECONDS": f"{SILENCE_SECONDS}", "PREAU_BEAT_SECONDS": f"{BEAT_SECONDS}"}
         where = {"PREAU_HOME": str(self.home.root), "PYTHONPATH": str(CHECKOUT)}
         # An embedded platform is told of no other servers, whatever the caller's environment says.
         stands_on = {**dict.fromkeys(SETTINGS, ""), **self.servers.settings}
