@@ -377,7 +377,7 @@ class Inbox:
         await self._park(event, reason)
 
     async def _stop(self, event: Received, reason: str) -> None:
-        """Tell of the first failure already: until the event is taken in, what rests on it is not to be trusted."""
+        """Tell of the first failure alone already: until the event is taken in, what rests on it is not to be trusted."""
         why = f"stopped by event {event.envelope.id}: {reason}"
         self.consumption.stopped_by = why
         self.consumption.alive()

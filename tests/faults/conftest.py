@@ -12,8 +12,8 @@ from tests.faults.lengths import FULL, SHORT, Lengths
 from tests.platform import Platform
 
 PATIENCE = 90.0
-CLOCKS = [("-10m", "+10m"), ("+10m", "-10m")]
-"""How far the clocks of directory and gateway are off."""
+CLOCKS = ("-10m", "+10m")
+"""How far a clock is off."""
 
 
 def _is_full(config: pytest.Config) -> bool:
@@ -27,8 +27,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         rounds = range(1, lengths.rounds + 1)
         metafunc.parametrize("lengths", [lengths] * lengths.rounds, ids=[f"round-{n}" for n in rounds])
 
-    if "clocks" in metafunc.fixturenames:
-        metafunc.parametrize("clocks", CLOCKS if _is_full(metafunc.config) else CLOCKS[:1], ids=" and ".join)
+    if "directory" in metafunc.fixturenames:
+        metafunc.parametrize("directory", CLOCKS if _is_full(metafunc.config) else CLOCKS[:1])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
