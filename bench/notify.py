@@ -37,10 +37,12 @@ from infra.local.kafka import Kafka
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import Postgres
 from infra.topics import ensure_topics
+from services.directory.beat import beat
 
 PUPILS = 500
 FACTS = 1600
 _CONNECTIONS = 8
+_BEAT_SECONDS = 1.0
 _MESSAGE_ID = re.compile(rb"^Message-ID: *(\S+)", re.MULTILINE | re.IGNORECASE)
 _UAI = "0921234S"
 _sequences = count(1)
@@ -180,6 +182,7 @@ async def measure(database_url: str, bootstrap: str) -> Report:
     told = 1
     with service(database_url, bootstrap, port) as notify:
         async with producing(bootstrap) as producer:
+            beating = asyncio.create_task(beat(bootstrap, _BEAT_SECONDS))
             for key, document in documents():
                 await send(producer, directory.TOPIC, key, document)
             await send(producer, grades.TOPIC, "pupils/warm", fact(PUPILS), next(_sequences) - 1)
@@ -189,6 +192,8 @@ async def measure(database_url: str, bootstrap: str) -> Report:
                 told += await _burst(producer, sink, found, notify)
                 ids = len(sink.ids)
                 found.floor.append(FACTS / await _floor(port, sink.content))
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
     server.close()
     return _report(found, told - ids)
 

@@ -64,6 +64,8 @@ class Received(NamedTuple):
 
 Handler = Callable[[Connection, Sequence[Received]], Awaitable[None]]
 """The effect of a batch, in the given transaction; an exception other than of the infrastructure means poison."""
+OnStop = Callable[[Connection, str], Awaitable[None]]
+"""Has everybody know, in a transaction of its own, by what a consumer was stopped."""
 OnlyNew = Callable[[Connection, str, Sequence[Received]], Awaitable[list[Received]]]
 """Which events a consumer has not taken in yet, in order; what it remembers of them goes into the transaction."""
 
@@ -297,7 +299,8 @@ class Inbox:
     """What stands between a subscriber and its effect; one for each (service, consumer).
 
     With `parks=False` an event that cannot be taken in stops the consumer, and readiness tells: for what rights rest
-    on, wrong is worse than late. `only_new` knows repeats where the effect itself remembers how far it came.
+    on, wrong is worse than late; `on_stop` is called each time it fails, and what ends the stop is the effect itself.
+    `only_new` knows repeats where the effect itself remembers how far it came.
     """
 
     def __init__(
@@ -308,6 +311,7 @@ class Inbox:
         consumer: str,
         parks: bool = True,
         only_new: OnlyNew = repeats.only_new,
+        on_stop: OnStop | None = None,
     ) -> None:
         self.consumption = Consumption(consumer)
         self.places = Places(database, consumer)
@@ -317,6 +321,7 @@ class Inbox:
         self._consumer = consumer
         self._parks = parks
         self._only_new = only_new
+        self._on_stop = on_stop
 
     async def receive(self, message: KafkaMessage, handle: Handler) -> None:
         """Take a batch in: its effect and the memory of it in one transaction, then its offsets."""
@@ -372,18 +377,22 @@ class Inbox:
             attempt += 1
             if attempt >= ATTEMPTS and self._parks:
                 break
-            if attempt >= ATTEMPTS:
-                self._stop(event, reason)
+            if not self._parks:
+                await self._stop(event, reason)
             await asyncio.sleep(min(5, 0.05 * 2**attempt))
         await self._park(event, reason)
 
-    def _stop(self, event: Received, reason: str) -> None:
-        self.consumption.stopped_by = f"stopped by event {event.envelope.id}: {reason}"
+    async def _stop(self, event: Received, reason: str) -> None:
+        """Tell of the first failure alone already: until the event is taken in, what rests on it is not to be trusted."""
+        why = f"stopped by event {event.envelope.id}: {reason}"
+        self.consumption.stopped_by = why
         self.consumption.alive()
+        if (on_stop := self._on_stop) is not None:
+            await self._retry(lambda: self._transaction(lambda connection, _: on_stop(connection, why), []))
 
     async def _park(self, event: Received, reason: str) -> None:
         while not self._parks:
-            self._stop(event, reason)
+            await self._stop(event, reason)
             await asyncio.sleep(1)
 
         async def park(connection: Connection, _: Sequence[Received]) -> None:

@@ -25,6 +25,7 @@ from infra.local.home import Home, default_cache, read_state
 from infra.local.jars import locked_jars
 from infra.local.ports import LOOPBACK, free_port, is_free
 from infra.local.system import DEFAULT_PORT, WITH_DATABASE, WITH_OUTBOX
+from roster.freshness import SILENCE_SECONDS
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 _GB = 1024**3
@@ -220,7 +221,7 @@ def _part(part: dict[str, Any]) -> Check:
         if part["where"]:
             todo = f"see to the server at {part['where']}: Préau doesn't run it"
         return Check(name, state, f"{part['state']}{error}", todo)
-    if lag.get("preau_roster_age_seconds", 0) > _STALE_SECONDS:
+    if lag.get("preau_roster_age_seconds", 0) > SILENCE_SECONDS:
         age = lag["preau_roster_age_seconds"]
         return Check(name, PROBLEM, f"the directory was last heard of {age:.0f} s ago", "`preau restart directory`")
     if lag.get("preau_consumer_lag", 0) > 1000:

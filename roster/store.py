@@ -10,9 +10,12 @@ from uuid import UUID
 from asyncpg import Record
 
 from chassis.database import Connection
+from chassis.problems import busy
 from contracts.directory import person_key, school_key
 from roster.facts import Facts, GroupFacts, PersonFacts, SchoolFacts, parse, parsed
 from roster.scopes import DatedScope, from_facts, held
+
+_STOPPED_RETRY_AFTER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class ReaderScopes:
     schools: Mapping[str, SchoolFacts]
     ended: bool = False
     """Whether the person has left: nothing holds then, whatever documents still point at them."""
+    stopped: bool = False
+    """Whether the replica can't take in what comes next."""
 
     def held(self, now: datetime) -> frozenset[str]:
         """The scopes, as text, that hold at this moment."""
@@ -44,13 +49,41 @@ async def hold_position(connection: Connection) -> int:
     return found
 
 
-async def age_seconds(connection: Connection) -> float:
-    """Seconds since the replica last heard of the directory, by the database's clock; at most a day."""
-    age: float = await connection.fetchval(
-        "SELECT least(86400, extract(epoch FROM clock_timestamp() - greatest(heard_at, '2000-01-01')))::float8"
-        " FROM roster_state"
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a replica stands, whichever process feeds it.
+
+    `age` is seconds since it last heard of the directory, by the database's clock, and a day at the most; `stopped_by`
+    tells what it could not take in.
+    """
+
+    age: float
+    stopped_by: str | None
+
+    def doubt(self, silence_seconds: float) -> str | None:
+        """Why rights can't be trusted; None when they can."""
+        if self.stopped_by is not None:
+            return self.stopped_by
+        return None if self.age <= silence_seconds else f"the directory was last heard of {self.age:.0f} s ago"
+
+
+NEVER = Standing(86400.0, None)
+"""A replica that has not heard of the directory."""
+
+
+async def standing(connection: Connection) -> Standing:
+    """How the replica stands."""
+    row = await connection.fetchrow(
+        "SELECT least(86400, extract(epoch FROM clock_timestamp() - greatest(heard_at, '2000-01-01')))::float8 AS age,"
+        " stopped_by FROM roster_state"
     )
-    return age
+    assert row is not None
+    return Standing(row["age"], row["stopped_by"])
+
+
+async def stop(connection: Connection, reason: str) -> None:
+    """Have everybody know that the replica can't take something in; `advance` ends it."""
+    await connection.execute("UPDATE roster_state SET stopped_by = $1 WHERE stopped_by IS DISTINCT FROM $1", reason)
 
 
 async def facts(connection: Connection, keys: Iterable[str]) -> dict[str, Facts]:
@@ -173,7 +206,7 @@ _MENTIONING = """
         UNION
         SELECT own.person, 'people/' || own.person FROM unnest($1::uuid[]) AS own (person)
     )
-    SELECT s.position, found.person, found.key, found.facts
+    SELECT s.position, s.stopped_by, found.person, found.key, found.facts
     FROM roster_state s
     LEFT JOIN (
         SELECT tied.person, d.key, d.facts
@@ -184,8 +217,14 @@ _SCHOOLS_OF = "SELECT key, facts FROM roster_documents WHERE key = ANY($1::text[
 
 
 async def read_scopes(connection: Connection, person: UUID) -> ReaderScopes:
-    """What a person may see, as of the position that the answer carries (one snapshot)."""
-    return (await read_scopes_of(connection, [person]))[person]
+    """What a person may see, as of the position that the answer carries (one snapshot).
+
+    Raises a 503 problem where the replica is stopped: what it can't take in may take a right away.
+    """
+    read = (await read_scopes_of(connection, [person]))[person]
+    if read.stopped:
+        raise busy("A change of the directory can't be taken in.", _STOPPED_RETRY_AFTER)
+    return read
 
 
 async def read_scopes_of(connection: Connection, people: Collection[UUID]) -> dict[UUID, ReaderScopes]:
@@ -201,8 +240,8 @@ async def read_scopes_of(connection: Connection, people: Collection[UUID]) -> di
     for row in rows:
         if row["key"] in found:
             scopes[row["person"]][row["key"]] = from_facts(found[row["key"]], row["person"], by_uai)
-    position = rows[0]["position"]
-    return {who: ReaderScopes(position, by_key, by_uai, who in ended) for who, by_key in scopes.items()}
+    position, stopped = rows[0]["position"], rows[0]["stopped_by"] is not None
+    return {who: ReaderScopes(position, by_key, by_uai, who in ended, stopped) for who, by_key in scopes.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +327,11 @@ async def _clear(connection: Connection, keys: list[str]) -> None:
         await connection.execute("DELETE FROM roster_memberships WHERE pupil = ANY($1::uuid[])", pupils)
 
 
-async def advance(connection: Connection, sequence: int) -> None:
-    """Remember that the replica has heard of the directory now, and come as far as `sequence`."""
+async def advance(connection: Connection, sequence: int, *, heard: bool = True) -> None:
+    """Remember that the replica goes on and has come as far as `sequence`; `heard`: that is news of now."""
     await connection.execute(
-        "UPDATE roster_state SET position = greatest(position, $1), heard_at = clock_timestamp()", sequence
+        "UPDATE roster_state SET position = greatest(position, $1), stopped_by = NULL,"
+        " heard_at = CASE WHEN $2 THEN clock_timestamp() ELSE heard_at END",
+        sequence,
+        heard,
     )

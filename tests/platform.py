@@ -44,6 +44,8 @@ SCALE = "grades=2,feed=2"
 TRACES = "traces.jsonl"
 READER_SECONDS = 3.0
 """How long the gateways let a client leave a full buffer unread."""
+SILENCE_SECONDS, BEAT_SECONDS = 8.0, 1.0
+"""How long the directory may be silent before nothing is sent, and how often it beats."""
 START_SECONDS = 240.0
 STOP_SECONDS = 90.0
 _TOKEN_SECONDS = 86_400
@@ -106,6 +108,8 @@ class Supervised:
         quick = {"PREAU_SMTP_SECONDS": "2", "PREAU_LEASE_SECONDS": "6"}
         # A client that never reads is cut within seconds.
         quick |= {"PREAU_READER_SECONDS": str(READER_SECONDS)}
+        # A directory that is silent for a minute is silent for seconds.
+        quick |= {"PREAU_SILENCE_SECONDS": f"{SILENCE_SECONDS}", "PREAU_BEAT_SECONDS": f"{BEAT_SECONDS}"}
         where = {"PREAU_HOME": str(self.home.root), "PYTHONPATH": str(CHECKOUT)}
         # An embedded platform is told of no other servers, whatever the caller's environment says.
         stands_on = {**dict.fromkeys(SETTINGS, ""), **self.servers.settings}

@@ -29,7 +29,7 @@ async def compose(process: Process, settings: FeedSettings) -> None:
     await process.part(database.open(), database.close)
     waker = OutboxWaker(database)
     await process.part(waker.start(), waker.stop)
-    roster = Roster(database, "feed")
+    roster = Roster(database, "feed", silence_seconds=settings.silence_seconds)
     broker = consumer.broker(settings.kafka)
     roster.subscribe(broker)
     roster.watch(process.health)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from chassis.settings import DatabaseSettings, HttpSettings, KafkaSettings, TokenSettings
+from chassis.settings import DatabaseSettings, HttpSettings, TokenSettings
+from roster.settings import RosterSettings
 
 
-class FeedSettings(HttpSettings, DatabaseSettings, KafkaSettings, TokenSettings):
+class FeedSettings(HttpSettings, DatabaseSettings, RosterSettings, TokenSettings):
     """What the feed service is told."""
 
     cursor_secret: SecretStr

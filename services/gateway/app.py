@@ -23,6 +23,7 @@ from chassis.process import Process, file_limit, run
 from chassis.settings import pem
 from chassis.wire import Bounds
 from contracts import directory, feed, generations
+from roster.freshness import Freshness
 from roster.replica import ROSTER, Roster
 from services.gateway import api, limits, store
 from services.gateway.activation.api import router as activation_routes
@@ -117,7 +118,7 @@ def _upstream(settings: GatewaySettings) -> Upstream:
 
 async def _roster(process: Process, settings: GatewaySettings, database: Database) -> None:
     """The replica is the gateway's, not the process's: whichever worker holds the partition feeds it for all."""
-    roster = Roster(database, "gateway")
+    roster = Roster(database, "gateway", silence_seconds=settings.silence_seconds)
     broker = consumer.broker(settings.kafka)
     roster.subscribe(broker)
     roster.watch(process.health, stale_is_unready=True)
@@ -173,7 +174,8 @@ async def _stream(
     rights = Rights(DirectoryLog(settings.directory_changes))
     directory_tail = Tail(settings.kafka, topics.directory)
     announced = Generations(settings.kafka, topics.generations, topics.feed)
-    intake = Intake(fanout, rights, announced, directory_tail, database, partial(_ring, settings))
+    freshness = Freshness(directory_tail.ask_end, settings.silence_seconds)
+    intake = Intake(fanout, rights, announced, directory_tail, freshness, database, partial(_ring, settings))
     for part in (directory_tail, announced, intake):
         process.at_end(part.close)
     intake.watch(process.health)

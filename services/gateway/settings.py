@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from chassis.settings import DatabaseSettings, HttpSettings, KafkaSettings
+from chassis.settings import DatabaseSettings, HttpSettings
+from roster.settings import RosterSettings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
@@ -62,7 +63,7 @@ class ProviderSettings(BaseModel):
         return scopes
 
 
-class GatewaySettings(HttpSettings, DatabaseSettings, KafkaSettings):
+class GatewaySettings(HttpSettings, DatabaseSettings, RosterSettings):
     """What a gateway process is told, beside what every process with HTTP, a database and Kafka is."""
 
     port_shared: bool = True

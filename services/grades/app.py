@@ -30,7 +30,7 @@ async def compose(process: Process, settings: GradesSettings) -> None:
     waker, gauge = OutboxWaker(database), OutboxGauge(database)
     await process.part(waker.start(), waker.stop)
     process.background("outbox gauge", gauge.watch())
-    roster = Roster(database, "grades", members=True)
+    roster = Roster(database, "grades", members=True, silence_seconds=settings.silence_seconds)
     broker = consumer.broker(settings.kafka)
     roster.subscribe(broker)
     roster.watch(process.health)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chassis.settings import DatabaseSettings, HttpSettings, KafkaSettings, TokenSettings
+from chassis.settings import DatabaseSettings, HttpSettings, TokenSettings
+from roster.settings import RosterSettings
 
 
-class GradesSettings(HttpSettings, DatabaseSettings, KafkaSettings, TokenSettings):
+class GradesSettings(HttpSettings, DatabaseSettings, RosterSettings, TokenSettings):
     """What the grades service is told; every field is documented where it is defined."""

@@ -42,7 +42,7 @@ async def compose(process: Process, settings: NotifySettings) -> None:
     process.background("queue depth", courier.measure())
     process.background("pruning", courier.prune())
     inbox = Inbox(database, service="notify", consumer=consumers.CONSUMER)
-    roster = Roster(database, "notify", beside=telling.know)
+    roster = Roster(database, "notify", beside=telling.know, silence_seconds=settings.silence_seconds)
     broker = consumer.broker(settings.kafka)
     memory = Memory(timedelta(hours=settings.news_hours), timedelta(days=settings.message_days))
     consumers.listen(broker, inbox, list(channels), memory)

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, FilePath, SecretStr, model_validator
 
-from chassis.settings import DatabaseSettings, HttpSettings, KafkaSettings, TokenSettings
+from chassis.settings import DatabaseSettings, HttpSettings, TokenSettings
+from roster.settings import RosterSettings
 
 
-class NotifySettings(HttpSettings, DatabaseSettings, KafkaSettings, TokenSettings):
+class NotifySettings(HttpSettings, DatabaseSettings, RosterSettings, TokenSettings):
     """What the notify service is told."""
 
     public_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")]

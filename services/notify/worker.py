@@ -110,7 +110,9 @@ class Courier:
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read"),
         ):
-            batch = await sending.claim(connection, settings.send_batch, settings.lease_seconds, self._kept)
+            batch = await sending.claim(
+                connection, settings.send_batch, settings.lease_seconds, self._kept, settings.silence_seconds
+            )
         for channel, reason in batch.cancelled:
             _sends.add(1, {"channel": channel, "outcome": reason})
         if batch.repeats:

@@ -46,6 +46,7 @@ BESIDE: Mapping[str, Mapping[str, str]] = {
         "lines": "consumers come and go with the generations that are kept",
         "rebuild": "a generation built beside the one that serves",
         "lineage": "where a lost or older database takes up",
+        "facts": "domains' facts as they are read here: what a class's have in common once for all",
     },
     "notify": {
         "channels": "a file for each way to reach people",
@@ -88,6 +89,7 @@ BESIDE: Mapping[str, Mapping[str, str]] = {
     },
 }
 ONE_USER = {
+    "dealing": "feed alone has a process with more to do than its others; nothing in it is of the feed",
     "dead_letters": "the command line's `dlq`, for the parked keys of every consumer",
     "forwarding": "feed alone turns one topic into another; order, repeats and parking are the inbox's, without a database",
     "groups": "feed alone begins and ends groups, and asks how far they are behind",

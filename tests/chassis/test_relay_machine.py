@@ -43,12 +43,13 @@ class Writer:
 
 @dataclass
 class Turn:
-    """The relay that holds the lock: what it has in hand, whether that is with Kafka, and what it read ahead."""
+    """The relay that holds the lock: what it has in hand, whether Kafka has that, what it read ahead, what it has to delete."""
 
     connection: Connection
     batch: list[asyncpg.Record] = field(default_factory=list)
     sent: bool = False
     ahead: list[asyncpg.Record] | None = None
+    acknowledged: list[int] = field(default_factory=list)
 
 
 class Machine(RuleBasedStateMachine):
@@ -143,20 +144,26 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def step(self) -> None:
-        """Claim, then send, then forget: what was acknowledged is deleted, and what was read ahead is next."""
-        if not self.turn.batch:
-            self.turn.batch = self.run(relay.claim(self.turn.connection))
-        elif not self.turn.sent:
-            self._arrive(self.turn.batch)
-            self.turn.sent = True
+        """Claim, then send, then go on with what was read ahead; what was acknowledged is deleted by the next claim."""
+        turn = self.turn
+        if not turn.batch:
+            turn.batch = self.run(relay.claim(turn.connection, turn.acknowledged))
+            turn.acknowledged = []
+        elif not turn.sent:
+            self._arrive(turn.batch)
+            turn.sent = True
         else:
-            self.run(relay.forget(self.turn.connection, [row["id"] for row in self.turn.batch]))
-            self.turn = Turn(self.turn.connection, self.turn.ahead or [])
+            acknowledged = [*turn.acknowledged, *self._in_hand()]
+            self.turn = Turn(turn.connection, turn.ahead or [], acknowledged=acknowledged)
 
     @precondition(lambda self: len(self.turn.batch) == BATCH and self.turn.ahead is None)
     @rule()
     def read_ahead(self) -> None:
-        self.turn.ahead = self.run(relay.claim(self.turn.connection, [row["id"] for row in self.turn.batch]))
+        self.turn.ahead = self.run(relay.claim(self.turn.connection, self.turn.acknowledged, self._in_hand()))
+        self.turn.acknowledged = []
+
+    def _in_hand(self) -> list[int]:
+        return [row["id"] for row in self.turn.batch]
 
     def _arrive(self, rows: list[asyncpg.Record]) -> None:
         for row in rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +12,12 @@ from tests.faults.lengths import FULL, SHORT, Lengths
 from tests.platform import Platform
 
 PATIENCE = 90.0
+CLOCKS = ("-10m", "+10m")
+"""How far a clock is off."""
 
 
 def _is_full(config: pytest.Config) -> bool:
     return bool(config.getoption("--faults") == "full")
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A minute of silence is a minute: shortened, it comes to the gateway alone (`tests/gateway/test_intake.py`)."""
-    return True if collection_path.name == "test_silence.py" and not _is_full(config) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -30,6 +26,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         lengths = FULL if _is_full(metafunc.config) else SHORT
         rounds = range(1, lengths.rounds + 1)
         metafunc.parametrize("lengths", [lengths] * lengths.rounds, ids=[f"round-{n}" for n in rounds])
+
+    if "directory" in metafunc.fixturenames:
+        metafunc.parametrize("directory", CLOCKS if _is_full(metafunc.config) else CLOCKS[:1])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

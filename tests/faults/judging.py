@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.demo import mails
 from cli.demo.checker import Kind, Ledger, Seen, Verdict
+from cli.demo.mails import Mailbox
 from cli.demo.reader import grade_key, state_of, title_of
 from cli.demo.stage import Stage
 from infra.local.control import ask
@@ -73,10 +74,15 @@ def _seen(item: dict[str, Any], reader: str) -> Seen:
     return Seen(reader, time.time(), Kind.PAGE, grade_key(title_of(item), item["scope"]), scope, state_of(item))
 
 
-async def _mails(platform: Platform, stage: Stage, *, repeats: bool) -> None:
+async def mailbox_of(platform: Platform, stage: Stage) -> Mailbox:
+    """The e-mails of a stage's guardians, of which none is read yet."""
     status = await asyncio.to_thread(ask, platform.home, "status")
     assert status is not None
-    mailbox = await mails.opened(stage, status["mailbox"])
+    return await mails.opened(stage, status["mailbox"])
+
+
+async def _mails(platform: Platform, stage: Stage, *, repeats: bool) -> None:
+    mailbox = await mailbox_of(platform, stage)
     verdict = await mailbox.settle(stage.ledger, MAIL_SECONDS)
     if repeats:
         told = mails.without_repeats(mailbox.told)

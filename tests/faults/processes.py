@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -43,6 +44,19 @@ async def killed(platform: Platform, *parts: str, by: int = signal.SIGKILL) -> N
         await asyncio.to_thread(server.kill if by == signal.SIGKILL else server.stop)
         await asyncio.to_thread(server.start)
     await until_ready(platform.home, victims)
+
+
+async def wrong_with(platform: Platform, *parts: str) -> dict[str, dict[str, str]]:
+    """What keeps each of these parts from being ready, by the names of its checks."""
+    running = await pids(platform)
+    return {part: await failing(int(psutil.Process(running[part]).environ()["PREAU_ADMIN_PORT"])) for part in parts}
+
+
+async def failing(admin: int) -> dict[str, str]:
+    """What fails among the checks of the process whose admin port this is, by their names."""
+    said = (await asyncio.to_thread(get, admin, "/health/ready"))[1]
+    found: dict[str, str] = json.loads(said)["failing"]
+    return found
 
 
 @contextmanager

@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+import time
 
-from cli.demo.outage import until_ready
+from cli import demo_school as school
 from cli.demo.stage import Stage
-from tests.faults.databases import as_superuser
-from tests.faults.judging import judge
+from tests.faults.judging import judge, mailbox_of
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
-from tests.faults.processes import pids
+from tests.faults.processes import frozen, pids, wrong_with
 from tests.faults.rights import Rights
-from tests.platform import Platform
+from tests.platform import BEAT_SECONDS, SILENCE_SECONDS, Platform
 
-MOST_SECONDS = 120.0
-"""A minute until it counts as silent, and as long again for what was on its way."""
+LATE_SECONDS = 3.0
+"""At the most until what is silent is told of, and until what was on its way has arrived."""
+HELD_SECONDS = 2.0
+PARTS = {"gateway-1": "directory", "gateway-2": "directory", "notify": "roster"}
+"""The check by which each tells."""
 
 
 async def test_nothing_is_sent_while_the_directory_is_silent(
     platform: Platform, stage: Stage, lengths: Lengths
 ) -> None:
-    connection = await as_superuser(platform)
+    mailbox = await mailbox_of(platform, stage)
+
+    async def all_tell() -> bool:
+        wrong = await wrong_with(platform, *PARTS)
+        return all("the directory was last heard of" in wrong[part].get(check, "") for part, check in PARTS.items())
+
+    async def no_stream_opens() -> bool:
+        reply = await asyncio.to_thread(platform.call, "GET", "/v1/stream", by=school.PARENT.login)
+        return reply.status == 503 and "retry-after" in reply.headers
+
     async with load(platform, stage, Rights.KEPT) as posting:
         await posting.more(lengths.posts)
-        # It cannot start again, so nobody beats.
-        await connection.execute("ALTER ROLE preau_directory NOLOGIN")
-        os.kill((await pids(platform))["directory"], signal.SIGKILL)
-        try:
-            async with asyncio.timeout(MOST_SECONDS):
-                seen = -1
-                while seen != len(stage.notes.seen):
-                    seen = len(stage.notes.seen)
-                    await posting.more(lengths.posts)
-        finally:
-            await connection.execute("ALTER ROLE preau_directory LOGIN")
-            await connection.close()
+        with frozen((await pids(platform))["directory"]):
+            silent = time.monotonic()
+            await stage.poll(all_tell, "gateways and notify tell of it", SILENCE_SECONDS + LATE_SECONDS)
+            assert time.monotonic() - silent > SILENCE_SECONDS - 2 * BEAT_SECONDS
+            # Writes are answered, and what was on its way arrives; from then on, nothing.
+            held = time.time() + LATE_SECONDS / 2
+            while time.time() < held + HELD_SECONDS:
+                await posting.more(1)
+            assert await no_stream_opens()
+            await mailbox.read()
+            assert [one.key for one in [*stage.notes.seen, *mailbox.told] if one.at > held] == []
         await posting.more(lengths.posts)
-    await until_ready(platform.home, {})
+
+    async def none_tells() -> bool:
+        return not any((await wrong_with(platform, *PARTS)).values())
+
+    await stage.poll(none_tells, "gateways and notify are ready again", 30)
     await judge(platform, stage)

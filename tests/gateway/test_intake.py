@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,10 +13,18 @@ from contracts import generations
 from contracts.feed import ItemPut
 from contracts.generations import GenerationServes
 from infra.local.kafka import Kafka
-from services.gateway.stream import freshness
 from services.gateway.stream.tail import Tail
-from tests.gateway.conftest import Gateway, create_topics
+from tests import rosters
+from tests.gateway.conftest import Gateway, Start, create_topics
 from tests.gateway.streams import stream
+
+SILENCE_SECONDS = 2.0
+NEVER_HEARD = "the directory was last heard of 86400 s ago"
+
+
+async def small_school_at(gateway: Gateway) -> None:
+    for document in rosters.small_school():
+        await gateway.change(document)
 
 
 async def test_nothing_goes_out_once_a_change_of_rights_cannot_be_read(
@@ -62,13 +72,13 @@ async def test_a_generation_is_later_by_its_number(gateway: Gateway, kafka: Kafk
             await client.next(1.5)
 
 
-async def test_streams_are_held_while_the_directory_is_silent_and_then_go_on(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_streams_are_held_while_the_directory_is_silent_and_then_go_on(start: Start) -> None:
+    gateway = await start(silence_seconds=SILENCE_SECONDS)
+    await small_school_at(gateway)
     mother = await gateway.token("mother")
+    await gateway.beat()
     async with stream(gateway.http, gateway.url, mother) as client:
         await client.first_id()
-        monkeypatch.setattr(freshness, "SILENCE_SECONDS", 1.0)
         headers = {"Authorization": f"Bearer {mother}"}
         async with asyncio.timeout(10):
             while (await gateway.http.get(f"{gateway.url}/v1/stream", headers=headers)).status != 503:  # noqa: ASYNC110
@@ -77,6 +87,46 @@ async def test_streams_are_held_while_the_directory_is_silent_and_then_go_on(
         await gateway.publish("zoé", "held")
         with pytest.raises(TimeoutError):
             await client.next(1)
-        monkeypatch.undo()
         await gateway.beat()
         assert ItemPut.model_validate_json((await client.next()).data).title.fr == "held"
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_wrong_clock_of_the_directory_holds_no_stream(start: Start, minutes: int) -> None:
+    gateway = await start(silence_seconds=SILENCE_SECONDS)
+    await small_school_at(gateway)
+    mother = await gateway.token("mother")
+    async with stream(gateway.http, gateway.url, mother) as client:
+        await client.first_id()
+        until = time.monotonic() + SILENCE_SECONDS + 1
+        while time.monotonic() < until:
+            await gateway.beat(datetime.now(UTC) + timedelta(minutes=minutes))
+            await asyncio.sleep(0.2)
+        assert not gateway.process.health.not_ready()
+        await gateway.publish("zoé", "sent")
+        assert ItemPut.model_validate_json((await client.next(1)).data).title.fr == "sent"
+
+
+@pytest.mark.parametrize("minutes", [-10, 0, 10])
+async def test_a_gateway_that_begins_trusts_no_beat_of_earlier(start: Start, minutes: int) -> None:
+    gateway = await start()
+    await gateway.beat(datetime.now(UTC) + timedelta(minutes=minutes))
+    begun = await start(heard=False)
+    async with asyncio.timeout(10):
+        while begun.process.health.not_ready().get("directory") != NEVER_HEARD:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    headers = {"Authorization": f"Bearer {await gateway.token('mother')}"}
+    assert (await begun.http.get(f"{begun.url}/v1/stream", headers=headers)).status == 503
+    await gateway.beat(datetime.now(UTC) + timedelta(minutes=minutes))
+    async with asyncio.timeout(5):
+        while "directory" in begun.process.health.not_ready():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_gateway_that_begins_trusts_what_its_roster_heard(start: Start) -> None:
+    gateway = await start()
+    await small_school_at(gateway)
+    begun = await start(heard=False)
+    async with asyncio.timeout(10):
+        while "directory" in begun.process.health.not_ready():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import asyncio
+import time
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -15,6 +17,7 @@ from roster.store import ReaderScopes
 from services.gateway.stream.directory_log import Change, DirectoryLog, change
 from services.gateway.stream.reader import Reader
 from services.gateway.stream.rights import Rights, RosterBehind
+from services.gateway.stream.turns import keep_dates
 from tests import rosters
 from tests.gateway.fakes import Socket
 from tests.rosters import UAI, link, pupil, school, uid
@@ -32,12 +35,22 @@ class Scene:
 
     def __init__(self, most: int = 100) -> None:
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        self._began: float | None = None
         self.log = DirectoryLog(most)
         self.log.complete()
-        self.rights = Rights(self.log, lambda: self.now)
+        self.rights = Rights(self.log, self.moment)
         self.told: list[frozenset[str]] = []
         self.rights.on_change = lambda _, scopes: self.told.append(scopes)
         self.rights.apply(changed(1, school()))
+
+    def moment(self) -> datetime:
+        """What the clock says: the day of the test's, which stands still until it is run."""
+        run = 0.0 if self._began is None else time.monotonic() - self._began
+        return self.now + timedelta(seconds=run)
+
+    def run_from(self, moment: datetime) -> None:
+        """Have the clock run on from a moment."""
+        self.now, self._began = moment, time.monotonic()
 
     def read(self, person: UUID, position: int, *documents: Event) -> ReaderScopes:
         """What the roster would read at a position."""
@@ -113,6 +126,24 @@ def test_a_date_that_is_reached_ends_a_right_at_midnight_of_the_school() -> None
     assert scene.rights.days() != days
     scene.rights.judge(stream)
     assert scene.told[-1] == frozenset()
+
+
+async def test_a_date_is_told_within_a_second_of_midnight() -> None:
+    scene = Scene()
+    mother, stream = uid("mother"), reader(uid("mother"))
+    document = pupil("zoé", [link("mother", ends=date(2026, 11, 24))])
+    assert ZOE in scene.rights.attach(stream, mother, scene.read(mother, 1, document))
+    midnight = datetime(2026, 11, 23, 23, tzinfo=UTC)
+    told: asyncio.Future[tuple[frozenset[str], datetime]] = asyncio.get_running_loop().create_future()
+    scene.rights.on_change = lambda _, scopes: told.set_result((scopes, scene.moment()))
+    scene.run_from(midnight - timedelta(seconds=0.3))
+    task = asyncio.create_task(keep_dates(scene.rights))
+    try:
+        scopes, at = await asyncio.wait_for(told, 5)
+    finally:
+        task.cancel()
+    assert scopes == frozenset()
+    assert timedelta() <= at - midnight < timedelta(seconds=1)
 
 
 def test_the_hour_that_a_summer_adds_is_no_obstacle() -> None:

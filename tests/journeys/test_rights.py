@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from cli import demo_school as school
+from cli.demo.checker import Kind
 from cli.demo.client import Api, session
 from cli.demo.notes import Notes
 from cli.demo.reader import Reader
@@ -51,17 +54,53 @@ async def test_a_withdrawn_right_silences_the_streams_of_both_workers_within_a_s
             await stage.expect(told(stage, reader, "scope-added", granted), "it is told", 2)
 
 
-async def test_a_right_that_ends_today_is_none(stage: Stage) -> None:
-    member, operator = stage.cast.members[school.SEPARATED.login], stage.cast.operator
-    reader, asked = stage.reader(school.SEPARATED), time.time()
+async def test_a_right_is_dated_out_and_granted_on_streams_of_both_workers_within_a_second(stage: Stage) -> None:
+    member, desk, operator = stage.cast.members[school.SEPARATED.login], stage.desks["6e1"], stage.cast.operator
     links = (await operator.get(f"/v1/pupils/{LEA}/guardians"))["guardians"]
     kept = next(link for link in links if link["person"] == member.id)
-    try:
-        await operator.call("PUT", LINK, {"kind": kept["kind"], "starts": "2020-01-01", "ends": "2021-01-01"})
-        stage.close_right(member.name, f"guardians:pupils/{LEA}")
-        await stage.expect(told(stage, reader, "scope-removed", asked), "it is told", 2)
-    finally:
-        await operator.call("PUT", LINK, {name: kept[name] for name in ("kind", "starts", "ends")})
+    today = datetime.now(ZoneInfo("Europe/Paris")).date()
+    after, again = stage.title("Après son terme"), stage.title("De nouveau")
+    async with opened(stage, member, 2) as readers:
+        assert len({reader.worker for reader in readers}) == 2
+        try:
+            asked = time.time()
+            ended = {"kind": kept["kind"], "starts": "2020-01-01", "ends": f"{today}"}
+            await operator.call("PUT", LINK, ended)
+            await all_told_within_a_second(stage, readers, "scope-removed", asked)
+            for name in (member.name, *(reader.name for reader in readers)):
+                stage.close_right(name, f"guardians:pupils/{LEA}")
+            await desk.mark(await desk.assessment(after), {LEA: Decimal(3)})
+            await stage.expect_all("the others have it")
+        finally:
+            asked = time.time()
+            await operator.call("PUT", LINK, {name: kept[name] for name in ("kind", "starts", "ends")})
+        await all_told_within_a_second(stage, readers, "scope-added", asked)
+        assert not any(live(stage, reader, after) for reader in readers)
+    # Who is told of a right reads the page and comes again, to whichever worker.
+    async with opened(stage, member, 2) as readers:
+        assert len({reader.worker for reader in readers}) == 2
+        await desk.mark(await desk.assessment(again), {LEA: Decimal(4)})
+        await stage.expect(lambda: all(live(stage, reader, again) for reader in readers), "both have what is new", 5)
+
+
+async def all_told_within_a_second(stage: Stage, readers: Sequence[Reader], name: str, asked: float) -> None:
+    """Streams are told something that was asked for and is answered by now."""
+    answered = time.time()
+
+    def all_told() -> bool:
+        # Who is told that a scope was added comes again at once, and hears of no other.
+        found = [n for n in stage.notes.news if n.name == name and asked <= n.at < answered + 1]
+        return {n.reader for n in found} >= {*readers}
+
+    await stage.expect(all_told, f"both are told: {name}", 1)
+
+
+def live(stage: Stage, reader: Reader, title: str) -> bool:
+    """Whether a stream has shown a grade as it came."""
+    return any(
+        one.reader == reader.name and one.kind is Kind.LIVE and one.key.startswith(f"{title} |")
+        for one in stage.notes.seen
+    )
 
 
 async def test_signing_out_at_one_worker_ends_the_stream_at_the_other(platform: Platform) -> None:

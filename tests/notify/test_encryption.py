@@ -95,7 +95,7 @@ async def test_a_wrong_password_leaves_the_message_queued_and_is_written_nowhere
     async with mail_server(starttls=county.server(folder), account=(USER, PASSWORD)) as post:
         channel = Email(given.model_copy(update={"smtp_port": post.port}))
         async with notify.connection() as connection, connection.transaction(isolation="repeatable_read"):
-            batch = await sending.claim(connection, 10, 60, MEMORY.messages)
+            batch = await sending.claim(connection, 10, 60, MEMORY.messages, 60)
         letters = batch.letters["email"]
         async with notify.connection() as connection:
             outcomes = await channel.send(letters)

@@ -14,6 +14,7 @@ from chassis.database import Database
 from contracts.directory import LinkKind
 from contracts.envelope import Audience, new_id
 from contracts.feed import Category
+from roster import store as roster
 from services.notify.domain import Outcome, Reason, Result, Says
 from services.notify.letters import Letter
 from services.notify.store import messages, people
@@ -28,7 +29,7 @@ MOTHER, FATHER = uid("mother"), uid("father")
 
 async def claim(database: Database, limit: int = 100, lease: float = 60) -> Batch:
     async with database.connection() as connection, connection.transaction(isolation="repeatable_read"):
-        return await sending.claim(connection, limit, lease, MEMORY.messages)
+        return await sending.claim(connection, limit, lease, MEMORY.messages, 60)
 
 
 async def settle(database: Database, batch: Batch, result: Result = Result.SENT, why: str | None = None) -> list[Any]:
@@ -221,6 +222,15 @@ async def test_nothing_is_sent_by_a_stale_roster(notify: Database) -> None:
         await connection.execute("UPDATE roster_state SET heard_at = now() - interval '61 s'")
         assert (await claim(notify)).taken == 0
         await connection.execute("UPDATE roster_state SET heard_at = now()")
+    assert (await claim(notify)).taken == 2
+
+
+async def test_nothing_is_sent_by_a_roster_that_cannot_take_a_change_in(notify: Database) -> None:
+    await tell(notify, published())
+    async with notify.connection() as connection:
+        await roster.stop(connection, "stopped by event e: ValidationError")
+        assert (await claim(notify)).taken == 0
+        await roster.advance(connection, 0)
     assert (await claim(notify)).taken == 2
 
 

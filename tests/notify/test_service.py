@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from infra.local.home import CHECKOUT
 from infra.local.kafka import Kafka
 from infra.local.ports import free_port
 from infra.topics import ensure_topics
+from services.directory.beat import beat
 from services.notify.app import compose
 from services.notify.settings import NotifySettings
 from tests.notify.facts import came, corrected, learn, published, tell, withdrawn
@@ -84,11 +86,12 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 10) -
 
 @asynccontextmanager
 async def running(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> AsyncIterator[Client]:
-    """The service, composed in this process on the settings given."""
+    """The service, composed in this process on the settings given, while the directory beats."""
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     settings = NotifySettings()
     process = Process("notify", settings)
+    beating = asyncio.create_task(beat(given["PREAU_KAFKA"], 0.2))
     task = asyncio.create_task(process.run(lambda one: compose(one, settings)))
     try:
         async with aiohttp.ClientSession() as session, asyncio.timeout(30):
@@ -99,6 +102,9 @@ async def running(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> Asy
     finally:
         process.stopping.set()
         await task
+        beating.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beating
 
 
 async def put(producer: AIOKafkaProducer, topic: str, events: Sequence[Received]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -19,10 +19,10 @@ from contracts.directory import BEAT_KEY
 from contracts.envelope import BadEnvelope, Envelope, from_headers
 from contracts.feed import ItemPut, ItemRemoved
 from roster import store
+from roster.freshness import Freshness
 from services.gateway.stream import frames
 from services.gateway.stream.directory_log import change
 from services.gateway.stream.fanout import FanOut
-from services.gateway.stream.freshness import Freshness
 from services.gateway.stream.generations import Generations, Serving
 from services.gateway.stream.reader import State
 from services.gateway.stream.rights import Rights, RosterBehind
@@ -48,10 +48,11 @@ class Intake:
         rights: Rights,
         generations: Generations,
         directory: Tail,
+        freshness: Freshness,
         database: Database,
         ring: Callable[[], Ring],
     ) -> None:
-        self.freshness = Freshness()
+        self.freshness = freshness
         self._fanout = fanout
         self._rights = rights
         self._generations = generations
@@ -90,7 +91,7 @@ class Intake:
             return self._broken
         if not self._started.is_set():
             return "the roster has not reached the directory's recent changes"
-        return None if self.freshness.fresh else f"the directory was last heard of {self.freshness.age:.0f} s ago"
+        return self.freshness.wrong()
 
     def _feed_check(self) -> str | None:
         if not self._caught_up:
@@ -112,6 +113,7 @@ class Intake:
             self._judge()
             await self._directory.taken()
             self._moved.set()
+            await self._hear(records)
             if self._directory.caught_up and not self._started.is_set():
                 back = await self._look_further_back(back)
 
@@ -124,6 +126,13 @@ class Intake:
             await self._directory.begin(back)
         return back
 
+    async def _hear(self, records: Sequence[Record]) -> None:
+        if not records:
+            await self.freshness.read(None)
+        elif self._directory.is_last(records[-1]):
+            await self.freshness.read(records[-1].offset)
+        self._judge()
+
     def _take_change(self, record: Record) -> None:
         try:
             envelope = from_headers(record.headers, record.key)
@@ -133,8 +142,6 @@ class Intake:
             # Rights that miss a change may be wrong: better nothing is sent until someone has looked.
             self._broken = f"the directory's record at offset {record.offset} cannot be read: {type(error).__name__}"
             _log.critical("directory record unreadable", extra={"offset": record.offset})
-            return
-        self.freshness.heard(envelope.time)
 
     def _judge(self) -> None:
         trusted = self._started.is_set() and self.freshness.fresh and not self._broken
@@ -157,11 +164,14 @@ class Intake:
             return False
         try:
             async with self._database.connection() as connection:
-                position = await store.position(connection)
+                position, standing = await store.position(connection), await store.standing(connection)
                 self._rights.know_schools(await store.schools(connection), position)
         except (RosterBehind, *UNREACHABLE):
             return False
         self._rights.log.seed(position)
+        if standing.stopped_by is None:
+            # What follows stood in the topic when this began, so a beat among it says nothing of now; the roster's does.
+            self.freshness.known(standing.age)
         return True
 
     # The feed

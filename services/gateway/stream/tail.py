@@ -63,6 +63,18 @@ class Tail:
         self.end = (await self._consumer.end_offsets([self._partition]))[self._partition]
         self.located = True
 
+    async def ask_end(self) -> int:
+        """Where the next record will stand; raises what Kafka raises."""
+        if self._consumer is None:
+            raise ConnectionError("the tail is closed")
+        return int((await self._consumer.end_offsets([self._partition]))[self._partition])
+
+    def is_last(self, record: Record) -> bool:
+        """Whether nothing is known to follow a record."""
+        if self._consumer is None:
+            return False
+        return bool(record.offset + 1 >= (self._consumer.highwater(self._partition) or 0))
+
     @property
     def caught_up(self) -> bool:
         """Whether all that stood in the topic at `begin` was read."""

@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 from chassis.database import Connection
 from contracts.grades import Mark
 from roster import store as roster
-from roster.replica import STALE_SECONDS
 from roster.store import Readers
 from services.notify import domain
 from services.notify.domain import Fact, Outcome, Reason, Recipient, Says
@@ -45,13 +44,15 @@ class _Around:
     remembered_since: datetime
 
 
-async def claim(connection: Connection, limit: int, lease_seconds: float, kept: timedelta) -> Batch:
+async def claim(
+    connection: Connection, limit: int, lease_seconds: float, kept: timedelta, silence_seconds: float
+) -> Batch:
     """Claim what is due and decide on it; the caller's transaction is of one snapshot (repeatable read).
 
-    Nothing is claimed while the directory has not been heard of: rights are not known then.
+    Nothing is claimed while the directory has not been heard of for so long, or can't be read: rights are not known then.
     """
     batch = Batch(uuid4())
-    if await roster.age_seconds(connection) > STALE_SECONDS:
+    if (await roster.standing(connection)).doubt(silence_seconds):
         return batch
     claimed = await messages.claim(connection, limit, batch.lease, lease_seconds)
     if not claimed:
