@@ -92,15 +92,17 @@ class Machine(RuleBasedStateMachine):
         free = not keys & self._taken()
         if free or not any(one.waits for one in self.writers):
             self.run(self._lock(writer, keys, free))
-            if free:
-                self.run(self._append(writer, sorted(keys)))
 
     async def _lock(self, writer: Writer, keys: frozenset[str], free: bool) -> None:
         await writer.connection.execute("BEGIN")
         writer.keys, writer.written = keys, []
-        writer.locking = asyncio.ensure_future(lock_keys(writer.connection, keys))
+        writer.locking = asyncio.ensure_future(self._write(writer))
         if free:
             await self._let_in(writer)
+
+    async def _write(self, writer: Writer) -> None:
+        await lock_keys(writer.connection, writer.keys)
+        await self._append(writer, sorted(writer.keys))
 
     async def _let_in(self, writer: Writer) -> None:
         assert writer.locking is not None
@@ -220,7 +222,7 @@ class Machine(RuleBasedStateMachine):
 
     def _drain(self) -> None:
         while self._open():
-            self.end(0, "COMMIT")
+            self.end(-1, "COMMIT")
         left = True
         while left:
             claims = not self.turn.batch
