@@ -59,7 +59,9 @@ class _Gate:
             raise busy("Too many requests wait for this service.")
         self._waiting += 1
         try:
-            await asyncio.wait_for(self._room.acquire(), _WAIT_SECONDS)
+            # Not `wait_for`: in Python 3.11 it swallows a cancellation that comes with room.
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await self._room.acquire()
         except TimeoutError as error:
             raise busy("This service has more requests than it can answer.") from error
         finally:

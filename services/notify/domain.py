@@ -196,12 +196,13 @@ class State(StrEnum):
 
 
 class Result(StrEnum):
-    """How an attempt to send ended: accepted, refused for good, certainly not accepted, or who knows."""
+    """How an attempt to send ended: accepted, refused for good, certainly not accepted, who knows, or it was not begun."""
 
     SENT = "sent"
     REFUSED = "refused"
     AGAIN = "again"
     UNKNOWN = "unknown"
+    NOT_BEGUN = "not-begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +216,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an outcome makes of its message: its state, why, and in how many seconds it may be tried again."""
+    """What an outcome makes of its message: its state, why, in how many seconds it may be tried again, what it was."""
 
     message: int
     state: State
     reason: str | None = None
     seconds: float = 0.0
+    attempt: bool = True
+    """Whether it was an attempt."""
 
 
 def after(outcome: Outcome, attempts: int, most: int, chance: float) -> Step:
@@ -230,6 +233,8 @@ def after(outcome: Outcome, attempts: int, most: int, chance: float) -> Step:
     """
     if outcome.result is Result.SENT:
         return Step(outcome.message, State.SENT)
+    if outcome.result is Result.NOT_BEGUN:
+        return Step(outcome.message, State.QUEUED, attempt=False)
     if outcome.result is Result.REFUSED:
         return Step(outcome.message, State.FAILED, outcome.why)
     if attempts >= most:

@@ -14,9 +14,9 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-ACCEPT, HANG, HANG_UP, LAST_WORD = "250 accepted", "hang", "hang up", "250 and hang up"
-"""What is done with a message; other texts are answered as they are. `HANG_UP` accepts and closes without a word,
-`LAST_WORD` closes after the answer."""
+ACCEPT, SLOW, HANG, HANG_UP, LAST_WORD = "250 accepted", "slow", "hang", "hang up", "250 and hang up"
+"""What is done with a message; other texts are answered as they are. `SLOW` accepts after 0.3 s, `HANG_UP` accepts and closes
+without a word, `LAST_WORD` closes after the answer."""
 
 
 @dataclass
@@ -54,7 +54,9 @@ class MailServer:
         what = todo.pop(0)
         if what == HANG:
             await asyncio.sleep(60)
-        if what not in (ACCEPT, HANG_UP, LAST_WORD):
+        if what == SLOW:
+            await asyncio.sleep(0.3)
+        if what not in (ACCEPT, SLOW, HANG_UP, LAST_WORD):
             return what
         message = email.message_from_bytes(envelope.content, policy=POLICY)
         assert isinstance(message, EmailMessage)

@@ -18,13 +18,13 @@ from contracts.directory import Subject
 from contracts.envelope import Event, new_id
 from contracts.grades import Mark
 from services.notify import domain
-from services.notify.channels import mail
+from services.notify.channels import email, mail
 from services.notify.channels.email import Email
 from services.notify.channels.mail import Sender, message
 from services.notify.domain import Result, Says
 from services.notify.letters import Letter
 from tests.notify.facts import corrected, published, settings, withdrawn
-from tests.notify.mailserver import HANG, HANG_UP, LAST_WORD, MailServer
+from tests.notify.mailserver import HANG, HANG_UP, LAST_WORD, SLOW, MailServer
 from tests.rosters import uid
 
 SENDER = Sender("ne-pas-repondre@preau.exemple.fr", "Préau", "https://preau.exemple.fr/")
@@ -140,6 +140,15 @@ async def test_connections_are_few_and_used_again(post: MailServer) -> None:
     async with asyncio.timeout(5):
         while post.connections:  # noqa: ASYNC110 - the server notices when its sockets close
             await asyncio.sleep(0.01)
+
+
+async def test_what_a_slow_server_keeps_waiting_is_not_begun(post: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email, "BEGIN_SECONDS", 0.2)
+    channel = Email(settings(post.port, smtp_connections=1))
+    post.behaviour["slow@exemple.fr"] = [SLOW]
+    outcomes = await channel.send([letter(address="slow@exemple.fr"), letter()])
+    assert [outcome.result for outcome in outcomes] == [Result.SENT, Result.NOT_BEGUN]
+    await channel.close()
 
 
 async def test_a_server_that_is_away_is_tried_again() -> None:

@@ -140,6 +140,16 @@ async def test_a_refusal_for_now_gives_way_to_a_newer_event(notify: Database) ->
     assert [says for _, says in await said(notify)] == [Says.NEW, Says.NEW]
 
 
+async def test_what_was_not_begun_is_claimed_anew_and_was_no_attempt(notify: Database) -> None:
+    await tell(notify, published())
+    for _ in range(3):
+        await settle(notify, await claim(notify), Result.NOT_BEGUN)
+    async with notify.connection() as connection:
+        assert await connection.fetchval("SELECT max(attempts) FROM messages") == 0
+    await withdraw_right(notify)
+    assert await said(notify) == [("father", Says.NEW)]
+
+
 async def test_retries_pause_ever_longer_and_end(notify: Database) -> None:
     await tell(notify, published())
     waits = []

@@ -49,6 +49,10 @@ class _Refused(Exception):
         self.why = why
 
 
+BEGIN_SECONDS = 1.0
+"""How long after its claim a message may begin to leave; later it is claimed anew."""
+
+
 class Email:
     """The channel `email`."""
 
@@ -63,8 +67,11 @@ class Email:
         self._trust = ssl.create_default_context(cafile=settings.smtp_ca_file) if settings.smtp_tls != "none" else None
 
     async def send(self, batch: Sequence[Letter]) -> list[Outcome]:
-        """Send a batch, as many at a time as there are connections; nothing begins once half of the lease is over."""
-        deadline = asyncio.get_running_loop().time() + self._settings.lease_seconds / 2
+        """Send a batch, as many at a time as there are connections.
+
+        What a slow server keeps waiting is not begun: the rights to it were judged when the batch was claimed.
+        """
+        deadline = asyncio.get_running_loop().time() + BEGIN_SECONDS
         return list(await asyncio.gather(*(self._one(letter, deadline) for letter in batch)))
 
     async def close(self) -> None:
@@ -75,7 +82,7 @@ class Email:
     async def _one(self, letter: Letter, deadline: float) -> Outcome:
         async with self._slots:
             if asyncio.get_running_loop().time() > deadline:
-                return Outcome(letter.message, Result.AGAIN, "no-time")
+                return Outcome(letter.message, Result.NOT_BEGUN)
             # Made within its slot: it costs milliseconds, in which those before it are on their way.
             try:
                 content = message(letter, self._sender).as_bytes()

@@ -61,7 +61,7 @@ _SETTLE = """
         due_at = CASE WHEN step.state = 'queued' THEN clock_timestamp() + make_interval(secs => step.seconds)
                       ELSE m.due_at END,
         leased_until = CASE WHEN step.state = 'sending' THEN clock_timestamp() + make_interval(secs => step.seconds) END,
-        lease = NULL,
+        lease = NULL, attempts = m.attempts - CASE WHEN step.attempt THEN 0 ELSE 1 END,
         done_at = CASE WHEN replaced OR step.state IN ('sent', 'failed') THEN clock_timestamp() END
     FROM (
         SELECT s.*, s.state = 'queued' AND EXISTS (
@@ -69,7 +69,7 @@ _SETTLE = """
                 ON (newer.fact, newer.person, newer.channel) = (own.fact, own.person, own.channel)
             WHERE own.id = s.id AND newer.state = 'queued'
         ) AS replaced
-        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[]) AS s (id, state, reason, seconds)
+        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $6::boolean[]) AS s (id, state, reason, seconds, attempt)
     ) AS step
     WHERE m.id = step.id AND m.state = 'sending' AND m.lease = $5
     RETURNING m.id, m.state, extract(epoch FROM clock_timestamp() - m.fact_at)::float8 AS seconds
@@ -229,6 +229,7 @@ async def settle(connection: Connection, steps: Sequence[Step], lease: UUID) -> 
         [s.reason for s in steps],
         [s.seconds for s in steps],
         lease,
+        [s.attempt for s in steps],
     )
     return [(row["id"], row["state"], row["seconds"]) for row in rows]
 
