@@ -96,10 +96,15 @@ class Supervised:
 
         try:
             wait_until(up, START_SECONDS, "the platform's start", pause=0.2)
-        except BaseException:
+        except BaseException as error:
+            error.add_note(f"not ready: {self._not_ready()}")
             self.stop()
             raise
         self._port = int(RunningHome.of(self.home).url.rpartition(":")[2])
+
+    def _not_ready(self) -> list[Any]:
+        parts = (ask(self.home, "status") or {}).get("parts", [])
+        return [part for part in parts if part.get("state") != "ready"]
 
     def _environment(self) -> dict[str, str]:
         traced = {"PREAU_TRACES": f"file:{self.home.logs / TRACES}", "PREAU_TRACE_RATIO": "1"}

@@ -25,7 +25,6 @@ from chassis.settings import HttpSettings
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 PRIVATE = KEY.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-TOKEN = TokenSigner(PRIVATE).sign(f"people/{uuid4()}", "test")
 ID = uuid4()
 
 
@@ -62,7 +61,14 @@ def app(*, direct: bool) -> FastAPI:
 
 
 APPS = [app(direct=False), app(direct=True)]
-HEADERS = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
+
+
+def headers_now() -> dict[str, str]:
+    """Headers with a token, which holds for a minute."""
+    return {
+        "content-type": "application/json",
+        "authorization": f"Bearer {TokenSigner(PRIVATE).sign(f'people/{uuid4()}', 'test')}",
+    }
 
 
 async def answered(app: FastAPI, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
@@ -104,19 +110,19 @@ KINDS = st.sampled_from(["application/json", "application/problem+json; charset=
 @example("POST", str(ID), b"[" * 1024, "application/json")
 @example("POST", str(ID), b" " * 1025, "application/json")
 def test_whatever_is_sent_the_answer_is_fastapis(method: str, id: str, body: bytes, kind: str) -> None:
-    both(method, f"/v1/things/{id}/names", body, {**HEADERS, "content-type": kind})
+    both(method, f"/v1/things/{id}/names", body, {**headers_now(), "content-type": kind})
 
 
 @pytest.mark.parametrize("left_out", ["authorization", "content-type"])
 @pytest.mark.parametrize("body", [b'{"name": "a"}', b'{"name": 1}', b"{", b""])
 def test_who_is_not_known_and_what_is_no_json_are_refused_alike(left_out: str, body: bytes) -> None:
-    headers = {name: value for name, value in HEADERS.items() if name != left_out}
+    headers = {name: value for name, value in headers_now().items() if name != left_out}
     status, _, _ = both("POST", f"/v1/things/{ID}/names", body, headers)
     assert status in (401, 422)
 
 
 def test_a_request_is_answered_by_its_endpoint() -> None:
-    status, headers, body = both("POST", f"/v1/things/{ID}/names", b'{"name": "a"}', HEADERS)
+    status, headers, body = both("POST", f"/v1/things/{ID}/names", b'{"name": "a"}', headers_now())
     assert status == 201
     assert (b"etag", b'"1"') in headers
     assert json.loads(body)["id"] == str(ID)

@@ -115,10 +115,16 @@ def test_pauses_are_bounded_and_never_none(attempts: int, chance: float) -> None
     assert 1.6 <= domain.pause(attempts, chance) <= 1.21 * domain.LONGEST_PAUSE_SECONDS
 
 
-@given(st.sampled_from(Result), st.integers(1, 30))
+@given(st.sampled_from([result for result in Result if result is not Result.NOT_BEGUN]), st.integers(1, 30))
 def test_every_message_is_settled_within_its_attempts(result: Result, attempts: int) -> None:
     step = domain.after(Outcome(1, result, "smtp-451"), attempts, 24, 0.5)
     assert (step.state in (State.SENT, State.FAILED)) == (result in (Result.SENT, Result.REFUSED) or attempts >= 24)
+
+
+@given(st.integers(1, 30))
+def test_what_was_not_begun_was_no_attempt(attempts: int) -> None:
+    step = domain.after(Outcome(1, Result.NOT_BEGUN), attempts, 24, 0.5)
+    assert (step.state, step.seconds, step.attempt) == (State.QUEUED, 0, False)
 
 
 @pytest.mark.parametrize(("address", "shown"), [("marie@exemple.fr", "m…@exemple.fr"), ("x@y", "x…@y")])
