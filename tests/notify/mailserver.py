@@ -66,7 +66,7 @@ class MailServer:
         if what == HANG_UP:
             server.transport.abort()
         if what == LAST_WORD:
-            asyncio.get_running_loop().call_later(0.01, server.transport.close)
+            asyncio.get_running_loop().call_soon(server.transport.close)
         return ACCEPT
 
 
