@@ -101,14 +101,19 @@ async def backlog(connection: Connection, size: int) -> None:
 
 _GUARD = """
     INSERT INTO repeat_guard (name, sequence)
-    SELECT encode(substring(sha256(convert_to(guarded, 'UTF8')) FOR 16), 'hex')::uuid, n
-    FROM generate_series(0, $1::bigint - 1) AS n,
-         format('%s %s grades:pupils/%s', $2::text, $3::text, md5('pupil ' || n)::uuid) AS guarded
+    SELECT pg_temp.digest($2::text || ' ' || pg_temp.digest(format('%s grades:pupils/%s', $3::text, md5('pupil ' || n)::uuid)))
+           ::uuid, n
+    FROM generate_series(0, $1::bigint - 1) AS n
+"""
+_DIGEST = """
+    CREATE FUNCTION pg_temp.digest(told text) RETURNS text LANGUAGE sql IMMUTABLE
+    RETURN encode(substring(sha256(convert_to(told, 'UTF8')) FOR 16), 'hex')
 """
 
 
 async def guard(connection: Connection, size: int) -> None:
     """The last sequence of so many keys."""
+    await connection.execute(_DIGEST)
     await connection.execute(_GUARD, size, CONSUMER, _SOURCE, timeout=240)
     await connection.execute("VACUUM ANALYZE repeat_guard", timeout=120)
 

@@ -48,8 +48,15 @@ async def not_known(_connection: Connection, _consumer: str, events: Sequence[Re
 
 
 def name_of(consumer: str, source: str, key: str) -> str:
-    """Under what a consumer's key is guarded: 32 hexadecimal digits, whatever its length."""
-    return hashlib.sha256(f"{consumer} {source} {key}".encode()).hexdigest()[:32]
+    """Under what a consumer's key is guarded: 32 hexadecimal digits, whatever its length.
+
+    The digest of the consumer and of the key's own, in which guards of before have been kept (migration 0008).
+    """
+    return _digest(f"{consumer} {_digest(f'{source} {key}')}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def newer(events: Sequence[Received], last: dict[tuple[str, str], int]) -> list[Received]:
