@@ -270,6 +270,20 @@ class Consumption:
         if self._stream:
             self._stream.polled = time.monotonic()
 
+    async def retry(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Repeat while the infrastructure fails: that is no fault of the events, so nothing is parked for it."""
+        pause = 0.05
+        while True:
+            try:
+                await work()
+                return
+            except UNREACHABLE as error:
+                about = {"consumer": self.consumer, "cause": type(error).__name__}
+                _log.warning("infrastructure unavailable, trying again", extra=about)
+                self.alive()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2)
+
     def lag(self) -> float:
         """Records of this process's partitions whose effect is not committed yet."""
         if self._stream is None:
@@ -341,7 +355,7 @@ class Inbox:
         whole = await self._in_parts(batch.events, handle)
         if batch.undecodable or not whole:
             # What was parked does not say that all before it was taken in: only now all of the batch is.
-            await self._retry(lambda: self._transaction(self._come_to, [*batch.events, *batch.undecodable]))
+            await self.consumption.retry(lambda: self._transaction(self._come_to, [*batch.events, *batch.undecodable]))
 
     async def _in_parts(self, events: Sequence[Received], handle: Handler) -> bool:
         """Take events in, by ever smaller halves where one of them fails: the others are not to wait. Whether none did."""
@@ -388,7 +402,7 @@ class Inbox:
         self.consumption.stopped_by = why
         self.consumption.alive()
         if (on_stop := self._on_stop) is not None:
-            await self._retry(lambda: self._transaction(lambda connection, _: on_stop(connection, why), []))
+            await self.consumption.retry(lambda: self._transaction(lambda connection, _: on_stop(connection, why), []))
 
     async def _park(self, event: Received, reason: str) -> None:
         while not self._parks:
@@ -399,24 +413,11 @@ class Inbox:
             await parking.park(connection, self._service, self._consumer, event, reason)
 
         _log.error("key parked", extra={"consumer": self._consumer, "event": event.envelope.id, "reason": reason})
-        await self._retry(lambda: self._transaction(park, []))
+        await self.consumption.retry(lambda: self._transaction(park, []))
 
     async def _until_reachable(self, events: Sequence[Received], handle: Handler) -> None:
         if events:
-            await self._retry(lambda: self._once(events, handle))
-
-    async def _retry(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Repeat while the infrastructure fails: that is no fault of the events, so nothing is parked for it."""
-        pause = 0.05
-        while True:
-            try:
-                await work()
-                return
-            except UNREACHABLE as error:
-                _log.warning("infrastructure unavailable, trying again", extra=self._about(error))
-                self.consumption.alive()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2)
+            await self.consumption.retry(lambda: self._once(events, handle))
 
     async def _once(self, events: Sequence[Received], handle: Handler) -> None:
         async with self._database.transaction() as connection:

@@ -11,7 +11,7 @@ import logging
 import signal
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -139,7 +139,7 @@ class Forwarder:
         if not at_once and time.monotonic() - self._parked_read < _PARKED_SECONDS:
             return
         if at_once:
-            await self._until_reachable(self._read_standing)
+            await self.consumption.retry(self._read_standing)
         else:
             try:
                 await self._read_standing()
@@ -161,7 +161,7 @@ class Forwarder:
                 await parking.park(connection, self._service, self._consumer, event, reason)
 
         _log.error("key parked", extra={"consumer": self._consumer, "event": event.envelope.id, "reason": reason})
-        await self._until_reachable(park)
+        await self.consumption.retry(park)
         self._standing = self._standing.and_parked(event)
 
     async def _follow(self, event: Received) -> bool:
@@ -174,18 +174,5 @@ class Forwarder:
                 if self._standing.is_parked(event):
                     await parking.park(connection, self._service, self._consumer, event, "follows a parked event")
 
-        await self._until_reachable(park)
+        await self.consumption.retry(park)
         return self._standing.is_parked(event)
-
-    async def _until_reachable(self, work: Callable[[], Awaitable[None]]) -> None:
-        pause = 0.05
-        while True:
-            try:
-                await work()
-                return
-            except UNREACHABLE as error:
-                about = {"consumer": self._consumer, "cause": type(error).__name__}
-                _log.warning("database not reached, trying again", extra=about)
-                self.consumption.alive()
-                await asyncio.sleep(pause)
-                pause = min(2, pause * 2)
