@@ -165,13 +165,13 @@ def subscribe(
     places: Places | None = None,
     max_records: int = 500,
     gathered: bool = False,
-    dealer: type[RoundRobinPartitionAssignor] | None = None,
+    dealer: type[RoundRobinPartitionAssignor] = RoundRobinPartitionAssignor,
 ) -> Callable[[Subscriber], Subscriber]:
     """The decorator of a thin subscriber: whole batches, from the earliest, acknowledged by the inbox alone.
 
     With `places` the database of the effect says where it begins; without, the offsets that the group committed. Where
     nobody waits for the effect, records may be `gathered` by Kafka for some 40 ms: fewer and larger batches,
-    and what is waited for goes first. A `dealer` deals partitions out as soon as all processes of the group have it.
+    and what is waited for goes first. A `dealer` deals partitions out; all processes of a group have the same.
     """
     if places is not None:
         source.places[group] = places
@@ -185,7 +185,8 @@ def subscribe(
         fetch_min_bytes=_GATHERED_BYTES if gathered else 1,
         fetch_max_wait_ms=_GATHERED_MS if gathered else 500,
         auto_offset_reset="earliest",
-        partition_assignment_strategy=tuple(one for one in (dealer, RoundRobinPartitionAssignor) if one),
+        # One alone: aiokafka joins a group anew for each, and processes that do so keep throwing one another out.
+        partition_assignment_strategy=(dealer,),
         ack_policy=AckPolicy.MANUAL,
         parser=_as_is,
         session_timeout_ms=10_000,

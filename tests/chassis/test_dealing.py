@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from faststream.kafka.message import KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.consumer import broker, subscribe
 from chassis.dealing import dealer, shares
 
 
@@ -51,3 +54,15 @@ def test_a_topic_is_dealt_to_who_reads_it() -> None:
         "a": {"grades": [0]},
         "b": {"grades": [1], "news": [0, 1]},
     }
+
+
+def test_a_group_is_joined_by_one_strategy() -> None:
+    # aiokafka 0.14 joins anew for each it is given, in one attempt: two processes that start together never end joining.
+    source = broker("localhost:9")
+
+    @subscribe(source, "grades", group="feed", dealer=dealer("feed-1"))
+    async def taken(_: KafkaMessage) -> None: ...
+
+    (subscriber,) = source.subscribers
+    assert isinstance(subscriber, BatchSubscriber)
+    assert [one.name for one in subscriber._connection_args["partition_assignment_strategy"]] == ["preau"]
