@@ -68,6 +68,8 @@ PLACES = (
 NUMBERS = (0, 1, 4, 5, 8, 2, 3)
 """Five items that the mother sees, and two that she does not."""
 changes = st.lists(st.tuples(st.sampled_from(NUMBERS), st.sampled_from([True, True, False])), min_size=1, max_size=6)
+some = st.sampled_from([0, 1, 2, 100, 100])
+"""How many of the next records are taken in."""
 
 
 class Told(NamedTuple):
@@ -224,34 +226,33 @@ class Machine(RuleBasedStateMachine):
 
     # The topic, and who reads it
 
-    @rule(what=changes)
-    def tell(self, what: list[tuple[int, bool]]) -> None:
-        """Items are published, corrected and withdrawn, and the gateway hears of it at once."""
+    @rule(what=changes, heard=some, kept=some, room=st.sampled_from([1 << 30, 1 << 30, 900, 400, 0]))
+    def tell(self, what: list[tuple[int, bool]], heard: int, kept: int, room: int) -> None:
+        """Items are published, corrected and withdrawn, while the phone's connection takes so many bytes."""
         self.write(what)
-        self.hear(len(self.log))
+        self.phone.clog(room)
+        self.move(heard, kept)
 
-    @rule(what=changes)
     def write(self, what: list[tuple[int, bool]]) -> None:
         self.log += [Told(number, stands, offset) for offset, (number, stands) in enumerate(what, len(self.log))]
 
-    @rule(count=st.integers(1, 4))
-    def repeat(self, count: int) -> None:
+    @rule(count=st.integers(1, 4), heard=some, kept=some)
+    def repeat(self, count: int, heard: int, kept: int) -> None:
         """A projector that died goes on from where it was last known to be."""
         self.log += self.log[-count:]
+        self.move(heard, kept)
 
-    @rule(count=st.sampled_from([1, 1, 2, 5]))
-    def hear(self, count: int) -> None:
-        self.run(self._hear(count))
+    @rule(heard=some, kept=some)
+    def move(self, heard: int, kept: int) -> None:
+        """The gateway and the history take the next records in."""
+        self.run(self._hear(heard))
+        self.stage.settle()
+        self.run(self._keep(kept))
 
     async def _hear(self, count: int) -> None:
         for offset in range(self.heard, min(len(self.log), self.heard + count)):
             await self.intake._take_item(self.log[offset].at(offset).record)
             self.heard = offset + 1
-
-    @rule(count=st.sampled_from([1, 1, 2, 5]))
-    def keep(self, count: int) -> None:
-        """The history takes the next records in."""
-        self.run(self._keep(count))
 
     async def _keep(self, count: int) -> None:
         events = [told.at(offset) for offset, told in enumerate(self.log)][self.kept : self.kept + count]
@@ -309,16 +310,14 @@ class Machine(RuleBasedStateMachine):
             self.open_page()
         elif self.phone.online and self.phone.reader is None:
             self.phone.follow(self.stage.fanout)
+        self.stage.settle()
 
-    @rule(what=changes, more=changes)
-    def be_away(self, what: list[tuple[int, bool]], more: list[tuple[int, bool]]) -> None:
+    @rule(what=changes, heard=some, kept=some)
+    def be_away(self, what: list[tuple[int, bool]], heard: int, kept: int) -> None:
         self.lose_network(0)
-        self.tell(what + more)
+        self.write(what)
+        self.move(heard, kept)
         self.find_network()
-
-    @rule(room=st.integers(0, 1000))
-    def clog(self, room: int) -> None:
-        self.phone.clog(room)
 
     @rule()
     def beat(self) -> None:
@@ -366,8 +365,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def look(self) -> None:
         """Once all have come as far as the topic, the phone shows what stands."""
-        self.hear(len(self.log))
-        self.keep(len(self.log))
+        self.move(len(self.log), len(self.log))
         self.find_network()
         self._settle()
         assert self.phone.shown == self._standing()
