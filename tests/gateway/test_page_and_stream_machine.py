@@ -7,7 +7,9 @@ import json
 import re
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 from uuid import UUID
@@ -65,9 +67,12 @@ PLACES = (
     Place(Audience.GUARDIANS, pupil_scope(uid("ali")), False),
     Place(Audience.PUPILS, pupil_scope(uid("zoé")), False),
 )
+Changes = list[tuple[int, bool]]
+"""Items by number, and whether each stands from now on."""
 NUMBERS = (0, 1, 4, 5, 8, 2, 3)
 """Five items that the mother sees, and two that she does not."""
 changes = st.lists(st.tuples(st.sampled_from(NUMBERS), st.sampled_from([True, True, False])), min_size=1, max_size=6)
+repeats = st.sampled_from([0, 0, 1, 2, 4])
 some = st.sampled_from([0, 1, 2, 100, 100])
 """How many of the next records are taken in."""
 
@@ -106,6 +111,35 @@ class Told(NamedTuple):
             offset=offset, key=came.envelope.key.encode(), value=came.value, headers=came.record.headers
         )
         return came._replace(record=record)
+
+
+class Gone(Enum):
+    """When the phone's connection breaks."""
+
+    NOT = "not"
+    BEFORE = "before the history is asked"
+    MEANWHILE = "before its answer is written"
+
+
+@dataclass
+class Meanwhile:
+    """What happens while a page of the history is asked for."""
+
+    kept: int = 0
+    """Records that the history takes in each time it is asked."""
+    failures: int = 0
+    """Times that it can't be asked."""
+    told: Changes = field(default_factory=list)
+    gone: Gone = Gone.NOT
+
+
+meanwhiles = st.builds(
+    Meanwhile,
+    kept=st.integers(0, 2),
+    failures=st.sampled_from([0, 0, 0, 2, 4]),
+    told=st.just([]) | changes,
+    gone=st.sampled_from([Gone.NOT, Gone.NOT, Gone.NOT, *Gone]),
+)
 
 
 class Phone:
@@ -156,7 +190,7 @@ class Phone:
         """Read all that has come but the last chunks, which are lost; whether anything came."""
         came = chunks(self._socket.received)
         self._socket.received, self._socket.room = b"", 1 << 30
-        for chunk in came[: len(came) - cut]:
+        for chunk in came[: max(0, len(came) - cut)]:
             if not self.lost:
                 self._take(chunk)
         if self._socket.closed:
@@ -204,8 +238,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.log: list[Told] = []
         self.heard = self.kept = 0
-        self.haste = self.failures = 0
-        self.meanwhile: list[tuple[int, bool]] = []
+        self.meanwhile = Meanwhile()
         self.stage = Stage(REMEMBERED, JOINED_BYTES)
         nothing: Any = None
         self.intake = Intake(self.stage.fanout, nothing, nothing, nothing, nothing, self.database, nothing)
@@ -226,23 +259,18 @@ class Machine(RuleBasedStateMachine):
 
     # The topic, and who reads it
 
-    @rule(what=changes, heard=some, kept=some, room=st.sampled_from([1 << 30, 1 << 30, 900, 400, 0]))
-    def tell(self, what: list[tuple[int, bool]], heard: int, kept: int, room: int) -> None:
+    @rule(what=changes, again=repeats, heard=some, kept=some, room=st.sampled_from([1 << 30, 1 << 30, 900, 400, 0]))
+    def tell(self, what: Changes, again: int, heard: int, kept: int, room: int) -> None:
         """Items are published, corrected and withdrawn, while the phone's connection takes so many bytes."""
-        self.write(what)
+        self.write(what, again)
         self.phone.clog(room)
         self.move(heard, kept)
 
-    def write(self, what: list[tuple[int, bool]]) -> None:
+    def write(self, what: Changes, again: int = 0) -> None:
+        """A projector that dies thereafter tells the last records again."""
         self.log += [Told(number, stands, offset) for offset, (number, stands) in enumerate(what, len(self.log))]
+        self.log += self.log[len(self.log) - again :]
 
-    @rule(count=st.integers(1, 4), heard=some, kept=some)
-    def repeat(self, count: int, heard: int, kept: int) -> None:
-        """A projector that died goes on from where it was last known to be."""
-        self.log += self.log[-count:]
-        self.move(heard, kept)
-
-    @rule(heard=some, kept=some)
     def move(self, heard: int, kept: int) -> None:
         """The gateway and the history take the next records in."""
         self.run(self._hear(heard))
@@ -269,18 +297,18 @@ class Machine(RuleBasedStateMachine):
         return found
 
     async def _fetch(self, person: UUID, cursor: str, limit: int) -> Page:
-        if self.failures:
-            self.failures -= 1
+        if self.meanwhile.failures:
+            self.meanwhile.failures -= 1
             raise HistoryUnavailable("away")
-        await self._keep(self.haste)
+        await self._keep(self.meanwhile.kept)
         try:
             found = await self._read(cursor, CAUGHT_UP_AT_ONCE)
         except Problem as problem:
             raise HistoryRefused from problem
-        if self.meanwhile:
-            self.write(self.meanwhile)
-            await self._hear(len(self.log))
-            self.meanwhile = []
+        self.write(self.meanwhile.told)
+        await self._hear(len(self.meanwhile.told))
+        if self.meanwhile.gone is Gone.MEANWHILE:
+            self.phone.leave(self.stage.fanout)
         return Page(found["items"], found["cursor"], found["more"])
 
     # The phone
@@ -293,13 +321,18 @@ class Machine(RuleBasedStateMachine):
             self.phone.follow(self.stage.fanout)
 
     @rule(cut=st.integers(0, 4))
+    def lose_or_find_network(self, cut: int) -> None:
+        if self.phone.online:
+            self.lose_network(cut)
+        else:
+            self.find_network()
+
     def lose_network(self, cut: int) -> None:
         """What came last has not come."""
         self.phone.read(self.stage.fanout, cut)
         self.phone.leave(self.stage.fanout)
         self.phone.online = False
 
-    @rule()
     def find_network(self) -> None:
         self.phone.online = True
         self.go_on()
@@ -312,21 +345,19 @@ class Machine(RuleBasedStateMachine):
             self.phone.follow(self.stage.fanout)
         self.stage.settle()
 
-    @rule(what=changes, heard=some, kept=some)
-    def be_away(self, what: list[tuple[int, bool]], heard: int, kept: int) -> None:
-        self.lose_network(0)
-        self.write(what)
+    @rule(what=changes, again=repeats, heard=some, kept=some, cut=st.integers(0, 4))
+    def be_away(self, what: Changes, again: int, heard: int, kept: int, cut: int) -> None:
+        self.lose_network(cut)
+        self.write(what, again)
         self.move(heard, kept)
         self.find_network()
 
-    @rule()
-    def beat(self) -> None:
-        """Each stream's heartbeat."""
-        for _ in range(60):
+    @rule(heard=some, kept=some, seconds=st.sampled_from([0.0, 0.05, 0.05, 31.0]), beats=st.booleans())
+    def wait(self, heard: int, kept: int, seconds: float, beats: bool) -> None:
+        """With or without each stream's heartbeat."""
+        self.move(heard, kept)
+        for _ in range(60 if beats else 0):
             self.stage.fanout.beat()
-
-    @rule(seconds=st.sampled_from([0.0, 0.05, 0.05, 31.0]))
-    def wait(self, seconds: float) -> None:
         self.pass_time(seconds)
 
     def pass_time(self, seconds: float) -> bool:
@@ -338,21 +369,16 @@ class Machine(RuleBasedStateMachine):
 
     # Catching up
 
-    @rule(haste=st.integers(0, 2), failures=st.sampled_from([0, 0, 0, 2, 4]), meanwhile=st.just([]) | changes)
-    def serve(self, haste: int, failures: int, meanwhile: list[tuple[int, bool]]) -> None:
-        """A page of the history comes to who waits for it; the history goes on each time it is asked."""
+    @rule(meanwhile=meanwhiles)
+    def serve(self, meanwhile: Meanwhile) -> None:
+        """A page of the history comes to who waits for it."""
         self.stage.settle()
-        self.haste, self.failures, self.meanwhile = haste, failures, meanwhile
+        self.meanwhile = replace(meanwhile)
+        if meanwhile.gone is Gone.BEFORE:
+            self.phone.leave(self.stage.fanout)
         self.serve_next()
-        self.haste, self.failures, self.meanwhile = 0, 0, []
-
-    @rule(cut=st.integers(0, 1))
-    def serve_in_vain(self, cut: int) -> None:
-        """Who waited for it has gone."""
-        self.stage.settle()
-        self.lose_network(cut)
-        self.find_network()
-        self.serve_next()
+        self.meanwhile = Meanwhile()
+        self.go_on()
 
     def serve_next(self) -> bool:
         if not len(self.catch_up):
@@ -417,7 +443,7 @@ def test_a_phone_that_opens_a_page_and_follows_shows_what_stands(
         for name, value in (("runner", runner), ("database", database), ("scopes", scopes)):
             monkeypatch.setattr(Machine, name, value, raising=False)
         quick = settings(
-            max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=150, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         )
         run_state_machine_as_test(Machine, settings=quick)
         runner.run(database.close())
