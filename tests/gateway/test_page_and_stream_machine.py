@@ -138,7 +138,7 @@ meanwhiles = st.builds(
     kept=st.integers(0, 2),
     failures=st.sampled_from([0, 0, 0, 2, 4]),
     told=st.just([]) | changes,
-    gone=st.sampled_from([Gone.NOT, Gone.NOT, Gone.NOT, *Gone]),
+    gone=st.sampled_from([Gone.NOT, Gone.NOT, Gone.MEANWHILE, *Gone]),
 )
 
 
@@ -345,12 +345,15 @@ class Machine(RuleBasedStateMachine):
             self.phone.follow(self.stage.fanout)
         self.stage.settle()
 
-    @rule(what=changes, again=repeats, heard=some, kept=some, cut=st.integers(0, 4))
-    def be_away(self, what: Changes, again: int, heard: int, kept: int, cut: int) -> None:
+    @rule(what=changes, more=changes, kept=some, cut=st.integers(0, 4), meanwhile=st.none() | meanwhiles)
+    def be_away(self, what: Changes, more: Changes, kept: int, cut: int, meanwhile: Meanwhile | None) -> None:
+        """For long enough, mostly, that what was missed must be had of the history, at once or later."""
         self.lose_network(cut)
-        self.write(what, again)
-        self.move(heard, kept)
+        self.write(what + more)
+        self.move(len(self.log), kept)
         self.find_network()
+        if meanwhile:
+            self.serve(meanwhile)
 
     @rule(heard=some, kept=some, seconds=st.sampled_from([0.0, 0.05, 0.05, 31.0]), beats=st.booleans())
     def wait(self, heard: int, kept: int, seconds: float, beats: bool) -> None:
@@ -443,7 +446,7 @@ def test_a_phone_that_opens_a_page_and_follows_shows_what_stands(
         for name, value in (("runner", runner), ("database", database), ("scopes", scopes)):
             monkeypatch.setattr(Machine, name, value, raising=False)
         quick = settings(
-            max_examples=150, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=120, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         )
         run_state_machine_as_test(Machine, settings=quick)
         runner.run(database.close())
