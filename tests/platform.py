@@ -120,6 +120,12 @@ class Supervised:
         stands_on = {**dict.fromkeys(SETTINGS, ""), **self.servers.settings}
         return {**os.environ, **traced, **named, **quick, **stands_on, **where}
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End all of it at once, as a power cut would."""
         assert self._process is not None
