@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import asyncpg
+import pytest
 
 from chassis.database import UNREACHABLE
 from cli import demo_school as school
@@ -16,9 +17,12 @@ from tests.faults.disks import small_disk
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
+from tests.faults.processes import pids
 from tests.faults.rights import Rights
 from tests.platform import Platform, Reply
 
+ANSWERED_SECONDS = 5.0
+"""How long a write may take while Kafka has no room."""
 REFUSED_SECONDS = 30.0
 MOST_SEGMENTS = 500
 """Segments of the write-ahead log that may be there already, to be written over."""
@@ -52,6 +56,27 @@ async def test_postgres_has_no_room(platform: Platform, stage: Stage, lengths: L
         # It was nobody's fault, so nothing is parked for it.
         assert await connection.fetchval("SELECT count(*) FROM parked_keys") == 0
         await connection.close()
+
+
+@pytest.mark.at_length
+async def test_kafka_has_no_room(platform: Platform, stage: Stage, lengths: Lengths) -> None:
+    log = platform.home.logs / "kafka.log"
+    async with small_disk(platform, "kafka") as disk, load(platform, stage, Rights.LATE) as posting:
+        await posting.more(lengths.posts)
+        said, before = log.stat().st_size, (await pids(platform))["kafka"]
+        disk.fill()
+        # The outbox takes in what the topics can't.
+        posting.slowest = 0
+        while (await pids(platform)).get("kafka") == before:
+            await posting.more(1)
+        await asyncio.sleep(lengths.away)
+        await posting.more(lengths.posts)
+        assert posting.slowest < ANSWERED_SECONDS
+        assert b"No space left on device" in log.read_bytes()[said:]
+        disk.free()
+        await until_ready(platform.home, {"kafka": before})
+        await posting.more(lengths.posts)
+    await judge(platform, stage)
 
 
 async def _until_refused(platform: Platform, stage: Stage) -> None:
