@@ -33,6 +33,7 @@ async def ends(platform: Platform, topic: str) -> Places:
 
 async def since(platform: Platform, places: Places) -> list[ConsumerRecord]:
     """What a topic has got since it ended there, in order per partition."""
+    assert places, "nothing is known of the topic"
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap(platform), enable_auto_commit=False)
     await reader.start()
     try:
