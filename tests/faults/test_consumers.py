@@ -70,6 +70,7 @@ async def test_one_is_frozen_in_mid_batch_past_its_session_while_others_join_and
         await posting.more(lengths.posts)
     await until_ready(platform.home, {})
     await judge(platform, stage)
+    await _until_left(platform, stage, groups, "feed-3")
     now = await topics.committed(platform, *groups)
     # Who wakes late commits nothing over those who went on; and what it had goes on.
     assert all(now[one] > offset if one in had else now[one] >= offset for one, offset in reached.items())
@@ -86,6 +87,15 @@ async def _dealt_to(platform: Platform, stage: Stage, groups: Sequence[str], nam
 
     await stage.poll(something, f"{name} has something", MOVED_SECONDS)
     return has
+
+
+async def _until_left(platform: Platform, stage: Stage, groups: Sequence[str], name: str) -> None:
+    """Wait until a process that has ended is a member no more: what it had stands still for as long as a session lasts."""
+
+    async def left() -> bool:
+        return name not in await topics.dealt(platform, *groups)
+
+    await stage.poll(left, f"{name} has left", MOVED_SECONDS)
 
 
 async def _until_moved(

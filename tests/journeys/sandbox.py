@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -74,11 +75,15 @@ async def _stored(running: RunningHome) -> dict[str, tuple[int, int]]:
     return found
 
 
+_numbers = itertools.count(uuid.uuid4().int % 10_000)
+
+
 def made_sandbox(platform: Platform) -> Sandbox:
     """Make a school with one group, teacher, pupil and adult, an account each for two, and an assessment."""
     day = platform.school_day()
     year = demo_school.current_school_year(day)
-    uai = f"092{uuid.uuid4().int % 10_000:04d}X"
+    # One of four digits, and no two sandboxes of a run may meet.
+    uai = f"092{next(_numbers) % 10_000:04d}X"
     years = [{"year": year, "starts": f"{year - 1}-08-01", "ends": f"{year}-08-01"}]
     terms = [{"title": "T", "school_year": year, "starts": f"{year - 1}-08-01", "ends": f"{year}-08-01"}]
     ok = platform.ok
