@@ -19,7 +19,7 @@ import aiohttp
 from cli import demo_school as school
 from cli.demo.checker import Fault, Finding, Kind, Ledger, Right, Seen, Verdict
 from cli.demo.reader import grade_key
-from cli.demo.stage import Stage
+from cli.demo.stage import GUARDIANS, Stage
 
 _POLL_SECONDS = 0.1
 _PAGE = 200
@@ -89,7 +89,7 @@ def without_repeats(told: Sequence[Seen]) -> list[Seen]:
 async def opened(stage: Stage, url: str) -> Mailbox:
     """The mailbox of a stage's guardians."""
     addresses = {}
-    for person in (school.PARENT, school.SEPARATED, school.CONTACT, school.IN_CHARGE):
+    for person in GUARDIANS:
         found = await stage.cast.operator.get(f"/v1/people/{person.id}")
         addresses[stage.reader(person).name] = found["email"]
     pupils = {one.given_name: str(one.id) for one in (school.PUPIL, school.BROTHER, school.FOSTERED)}

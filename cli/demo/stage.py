@@ -13,6 +13,7 @@ from secrets import token_hex
 from cli import demo_school as school
 from cli.demo.cast import Cast, desk_of, gathered, rights_of
 from cli.demo.checker import Finding, Ledger, Verdict
+from cli.demo.choices import told_everything
 from cli.demo.client import session
 from cli.demo.desk import Desk
 from cli.demo.notes import Notes
@@ -21,7 +22,9 @@ from cli.demo.show import Tell
 
 ARRIVAL_SECONDS = 10.0
 TEACHER = school.TEACHER
-READERS = (school.PARENT, school.SEPARATED, school.CONTACT, school.IN_CHARGE, school.PUPIL, school.BROTHER)
+GUARDIANS = (school.PARENT, school.SEPARATED, school.CONTACT, school.IN_CHARGE)
+"""Those who may have e-mails of a child's grades."""
+READERS = (*GUARDIANS, school.PUPIL, school.BROTHER)
 CLASSES = {title: f"{title} Mathématiques" for title in school.CLASSES}
 
 
@@ -112,6 +115,7 @@ async def staged(url: str, operator_token: str, tell: Tell, patience: float) -> 
     async with (
         session() as http,
         gathered(http, url, operator_token, [TEACHER.login, *(p.login for p in READERS)], patience) as cast,
+        told_everything(cast.members[guardian.login].api for guardian in GUARDIANS),
     ):
         stage = _stage(cast, ledger, tell)
         ledger.ours = f"({stage.run})"

@@ -7,16 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cli.demo_school import PUPIL, SEPARATED
+from cli.demo_school import PARENT, PUPIL, SEPARATED
 from infra.local.home import CHECKOUT
 from tests.platform import Platform
 from tests.servers import EMBEDDED
 
 SECONDS = 240
+NOTIFICATIONS = "/v1/me/notifications"
 
 
 def demo(platform: Platform, *options: str) -> tuple[int, list[dict[str, Any]]]:
@@ -59,8 +61,16 @@ def ends_of_the_separated_fathers_link(platform: Platform) -> object:
     return next(link["ends"] for link in links if link["person"] == str(SEPARATED.id))
 
 
+# A run in the background is deaf to an interrupt, and so would be what it starts.
+HEARING = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("cli", run_name="__main__")
+"""
+
+
 def test_an_interrupted_demo_gives_the_right_back(platform: Platform) -> None:
-    command = [sys.executable, "-m", "cli", "demo", "--json"]
+    command = [sys.executable, "-c", HEARING, "demo", "--json"]
     environment = {**os.environ, "PREAU_HOME": str(platform.home.root)}
     with subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -70,13 +80,29 @@ def test_an_interrupted_demo_gives_the_right_back(platform: Platform) -> None:
     assert ends_of_the_separated_fathers_link(platform) is None
 
 
-def test_the_next_demo_mends_what_a_killed_one_left(platform: Platform) -> None:
+@pytest.fixture
+def choices(platform: Platform) -> Iterator[dict[str, Any]]:
+    """What the mother chose to be told: nothing, in English; as it was, afterwards."""
+    before = platform.ok("GET", NOTIFICATIONS, by=PARENT.login)
+    before["email"].pop("address")
+    nothing = {"language": "en", "email": {"enabled": False}, "categories": dict.fromkeys(before["categories"], False)}
+    platform.ok("PUT", NOTIFICATIONS, nothing, by=PARENT.login)
+    yield nothing
+    platform.ok("PUT", NOTIFICATIONS, before, by=PARENT.login)
+
+
+def test_the_next_demo_mends_what_a_killed_one_left(platform: Platform, choices: dict[str, Any]) -> None:
     link = f"/v1/pupils/{PUPIL.id}/guardians/{SEPARATED.id}"
     platform.ok("DELETE", link, by="operator")
     assert ends_of_the_separated_fathers_link(platform) is not None
     status, events = demo(platform)
-    assert (status, of(events, "verdict")[0]["findings"]) == (0, [])
+    assert (status, of(events, "verdict")[0]["findings"], of(events, "mails")[0]["findings"]) == (0, [], [])
     assert ends_of_the_separated_fathers_link(platform) is None
+    found = platform.ok("GET", NOTIFICATIONS, by=PARENT.login)
+    assert {name: found[name] for name in ("language", "categories")} == {
+        name: choices[name] for name in ("language", "categories")
+    }
+    assert not found["email"]["enabled"]
 
 
 def test_a_part_that_is_none_is_refused(platform: Platform) -> None:

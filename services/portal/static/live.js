@@ -3,6 +3,7 @@ import { List } from "./list.js";
 import { Stream } from "./stream.js";
 
 const RIGHTS_SETTLE = 3000;
+const HISTORY_SETTLE = 20_000;
 
 const list = new List(document.getElementById("announcements"));
 const state = document.getElementById("state");
@@ -44,8 +45,9 @@ function take(event) {
   }
   if (event.kind === "scope-removed") lostScope(event);
   reload();
-  // The history may learn of a right a moment after the stream does.
-  if (event.kind !== "reset") setTimeout(reload, RIGHTS_SETTLE);
+  // The history may learn of a right, or of an item, a moment after the stream does. A reset comes to all families at once:
+  // they look again one after the other.
+  setTimeout(reload, RIGHTS_SETTLE + (event.kind === "reset" ? Math.random() * HISTORY_SETTLE : 0));
 }
 
 const { cursor, renderedAt } = list.config;
