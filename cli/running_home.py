@@ -39,7 +39,7 @@ class RunningHome:
     @classmethod
     def of(cls, home: Home) -> RunningHome:
         """The Préau that runs in a home; raises `NotUp`."""
-        answer: dict[str, Any] | None = ask(home, "status") if home.taken() else None
+        answer: dict[str, Any] | None = ask(home, "facts") if home.taken() else None
         if answer is None or "postgres" not in answer:
             raise NotUp(f"Préau isn't up in {home.root}: start it with `preau up --detach`.")
         return cls(home, answer["url"], answer["postgres"], answer["kafka"], answer["database_prefix"])

@@ -120,6 +120,12 @@ class Supervised:
         stands_on = {**dict.fromkeys(SETTINGS, ""), **self.servers.settings}
         return {**os.environ, **traced, **named, **quick, **stands_on, **where}
 
+    @property
+    def pid(self) -> int:
+        """The supervisor's process."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End all of it at once, as a power cut would."""
         assert self._process is not None
@@ -217,10 +223,10 @@ class Platform:
         request = urllib.request.Request(self.base_url + path, given, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return _reply(answer.status, answer.read(), answer.headers)
+                return reply_of(answer.status, answer.read(), answer.headers)
         except HTTPError as error:
             with error:
-                return _reply(error.code, error.read(), error.headers)
+                return reply_of(error.code, error.read(), error.headers)
 
     def ok(self, method: str, path: str, body: object = None, *, by: str) -> Any:
         """The body of a request that must succeed."""
@@ -295,7 +301,8 @@ class Platform:
         return login
 
 
-def _reply(status: int, content: bytes, headers: Message) -> Reply:
+def reply_of(status: int, content: bytes, headers: Message) -> Reply:
+    """An answer as it came."""
     text = content.decode("utf-8", "replace")
     cookies = "; ".join(cookie.partition(";")[0] for cookie in headers.get_all("Set-Cookie", []))
     named = {name.lower(): value for name, value in headers.items()}

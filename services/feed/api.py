@@ -72,7 +72,7 @@ async def read_feed(
         )
     async with feed.database.connection() as connection, connection.transaction(isolation="repeatable_read"):
         reader = await usecases.reading(connection, by, child)
-        state = await store.serving(connection)
+        state = await usecases.serving(connection)
         if after:
             offset = usecases.place(feed.cursors, after, reader, state.generation)
             changed = await store.changes(connection, reader.wanted, offset, category, limit, state.generation)

@@ -18,7 +18,7 @@ from chassis.identity import Caller
 from chassis.outbox import append, lock_keys, outgoing
 from chassis.problems import Problem, busy, not_found
 from contracts import feed, generations
-from services.feed import consumers, store
+from services.feed import consumers, store, usecases
 from services.feed.store import Generation
 
 _PATIENCE = 4.0
@@ -110,7 +110,7 @@ class Rebuild:
         parked = await store.parked(connection, (consumers.projector(number), consumers.history(number)))
         if parked:
             raise _conflict("parked-keys", f"{parked} keys of the new generation are parked: see `preau dlq list`")
-        await store.retire(connection, (await store.serving(connection)).generation)
+        await store.retire(connection, (await usecases.serving(connection)).generation)
         await store.serve(connection, number)
         await announce(connection)
         await audit.record(connection, audit.Entry(by.subject, "feed.rebuild.switch", f"generations/{number}"))
@@ -147,15 +147,14 @@ class Rebuild:
 
 
 async def _generations(connection: Connection, *, lock: bool = False) -> list[Generation]:
-    # In a database that took a lost one's place the first generation seems to serve until the last announced one does.
     if not await store.knows_lineage(connection):
-        raise busy("Which generation was announced last is being looked up.")
+        raise usecases.unknown_lineage()
     return await store.generations(connection, lock=lock)
 
 
 async def announce(connection: Connection) -> None:
     """Owe gateways the news of which generation serves."""
-    number = (await store.serving(connection)).generation
+    number = (await usecases.serving(connection)).generation
     event = generations.GenerationServes(generation=number, topic=feed.topic_of(number))
     await lock_keys(connection, [generations.KEY])
     await append(connection, [outgoing(generations.TOPIC, event, source=generations.SOURCE, key=generations.KEY)])

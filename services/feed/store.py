@@ -90,13 +90,13 @@ async def keep(connection: Connection, generation: int, position: int, items: Se
 # Generations
 
 
-async def serving(connection: Connection) -> Generation:
-    """The generation that is read."""
+async def serving(connection: Connection) -> Generation | None:
+    """The generation that is read; None while it was not looked up which one was announced last."""
     row = await connection.fetchrow(
-        "SELECT generation, state, position, items FROM generations WHERE state = 'serving'"
+        "SELECT generation, state, position, items FROM generations"
+        " WHERE state = 'serving' AND EXISTS (SELECT FROM lineage)"
     )
-    assert row is not None
-    return Generation(**row)
+    return None if row is None else Generation(**row)
 
 
 async def generations(connection: Connection, *, lock: bool = False) -> list[Generation]:

@@ -19,7 +19,7 @@ from chassis.cursor import BadCursor, Cursors
 from chassis.database import Connection
 from chassis.forwarding import Turn
 from chassis.identity import Caller
-from chassis.problems import FieldError, Problem
+from chassis.problems import FieldError, Problem, busy
 from chassis.sending import Ready
 from contracts import feed
 from contracts.directory import Uai, person_key
@@ -27,7 +27,7 @@ from contracts.envelope import Audience, following
 from roster import store as roster
 from roster.oversight import school_of_pupil
 from services.feed import domain, store
-from services.feed.store import Item
+from services.feed.store import Generation, Item
 
 
 def turner(generation: int) -> Turn:
@@ -127,6 +127,19 @@ async def reading(connection: Connection, caller: Caller, child: UUID | None) ->
     if not any(scope.endswith(feed.pupil_scope(child)) for scope in wanted):
         raise Refused(caller, "feed.read", person_key(child), await school_of_pupil(connection, child))
     return Reading(caller.person, held, wanted)
+
+
+def unknown_lineage() -> Problem:
+    """The answer while, in a database that took a lost one's place, the first generation only seems to serve."""
+    return busy("Which generation was announced last is being looked up.")
+
+
+async def serving(connection: Connection) -> Generation:
+    """The generation that is read; raises a 503 `Problem` while it is not known which."""
+    found = await store.serving(connection)
+    if found is None:
+        raise unknown_lineage()
+    return found
 
 
 class CursorReset(Problem):

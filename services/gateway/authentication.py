@@ -8,7 +8,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +45,7 @@ class Authenticator:
         name = (kind, digest(secret))
         known = self._known.get(name)
         if known is not None and known[0] > time.monotonic():
-            return known[1] if known[1].expires_at > datetime.now(UTC) else None
+            return known[1]
         principal = await self._principals.of(name[1])
         # It may have been revoked between the statement and here.
         if principal is None or principal.kind is not kind or principal.credential in self._revoked:
@@ -69,7 +68,8 @@ class Authenticator:
         return None if known is None else known[1]
 
     def _remember(self, name: tuple[Kind, bytes], principal: Principal) -> None:
-        self._known[name] = (time.monotonic() + RECHECK_SECONDS, principal)
+        # When it ends the database tells: this process's own clock may be wrong.
+        self._known[name] = (time.monotonic() + min(RECHECK_SECONDS, principal.lasts), principal)
         self._known.move_to_end(name)
         self._secrets[principal.credential] = name
         if len(self._known) > _KNOWN:

@@ -8,7 +8,6 @@ import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -57,7 +56,8 @@ class Principal:
     account: Account
     credential: UUID
     kind: Kind
-    expires_at: datetime
+    lasts: float
+    """For how many seconds more it holds, by the database's clock at the moment it was looked up."""
 
 
 def fold(login: str) -> str:

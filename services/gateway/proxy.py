@@ -53,7 +53,10 @@ def foreign_site() -> Problem:
 def refused_token(service: str) -> Problem:
     """The answer where a service does not take the gateway's own token: clocks or keys are wrong, and no visitor's fault."""
     _log.error("internal token refused", extra={"service": service})
-    return busy("The service does not take this gateway's word.", 5)
+    problem = busy("The service does not take this gateway's word.", 5)
+    # Who keeps the connection would come back to this process, where another may do better.
+    problem.headers["Connection"] = "close"
+    return problem
 
 
 class ToServices(BaseRoute):

@@ -119,14 +119,13 @@ async def add_credential(
 async def principals(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, Principal]:
     """Whose secrets these are, by digest; those that are unknown, over or revoked are absent."""
     rows = await connection.fetch(
-        "SELECT c.digest, c.id AS credential, c.kind, c.expires_at, a.id, a.login, a.person"
+        "SELECT c.digest, c.id AS credential, c.kind, a.id, a.login, a.person,"
+        " extract(epoch FROM c.expires_at - now())::float8 AS lasts"
         " FROM credentials c JOIN accounts a ON a.id = c.account"
         " WHERE c.digest = ANY($1::bytea[]) AND c.expires_at > now()",
         list(digests),
     )
-    return {
-        row["digest"]: Principal(_account(row), row["credential"], Kind(row["kind"]), row["expires_at"]) for row in rows
-    }
+    return {row["digest"]: Principal(_account(row), row["credential"], Kind(row["kind"]), row["lasts"]) for row in rows}
 
 
 async def living(connection: Connection, credentials: Iterable[UUID]) -> set[UUID]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from pathlib import Path
-
-import pytest
 
 from cli.demo.stage import Stage
+from tests.faults.clocks import needs_faketime, off
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
@@ -17,18 +14,7 @@ from tests.faults.processes import frozen, joined, killed, pids, until_answering
 from tests.faults.rights import Rights
 from tests.platform import SILENCE_SECONDS, Platform
 
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-# A build has it (`.ci/run`): there, a test that is passed over would be a fault that nobody looked at.
-pytestmark = pytest.mark.skipif(
-    FAKETIME is None and not os.environ.get("CI"), reason="Debian's faketime is not installed"
-)
-
-
-def off(by: str) -> dict[str, str]:
-    """The environment of a process whose clock is off."""
-    assert FAKETIME is not None, "Debian's faketime is not installed"
-    # Monotonic time stays as it is: it is the wall's clock that is wrong.
-    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+pytestmark = needs_faketime
 
 
 async def test_a_wrong_clock_makes_nobody_sign_in_again(platform: Platform, stage: Stage, lengths: Lengths) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away, loses connections in the middle of transactions, and has no room: nothing acknowledged is lost."""
+"""PostgreSQL goes away, loses connections in mid-transaction, and has no room for some tables: nothing acknowledged is lost."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_connections_are_cut_in_mid_transaction(platform: Platform, stage:
     await judge(platform, stage, repeats=True)
 
 
-async def test_there_is_no_room_on_the_disk(platform: Platform, stage: Stage, lengths: Lengths) -> None:
+async def test_there_is_no_room_for_some_tables(platform: Platform, stage: Stage, lengths: Lengths) -> None:
     async with load(platform, stage) as posting:
         await posting.more(lengths.posts)
         async with refusing(platform, "feed", "items", DISK_FULL):

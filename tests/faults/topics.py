@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from chassis import groups
 from chassis.sending import producer
@@ -15,6 +17,8 @@ from cli.running_home import RunningHome
 from tests.platform import Platform
 
 Places = dict[TopicPartition, int]
+Dealt = tuple[str, TopicPartition]
+"""A group, and a partition that it reads."""
 
 
 def bootstrap(platform: Platform) -> str:
@@ -29,6 +33,7 @@ async def ends(platform: Platform, topic: str) -> Places:
 
 async def since(platform: Platform, places: Places) -> list[ConsumerRecord]:
     """What a topic has got since it ended there, in order per partition."""
+    assert places, "nothing is known of the topic"
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap(platform), enable_auto_commit=False)
     await reader.start()
     try:
@@ -45,6 +50,40 @@ async def since(platform: Platform, places: Places) -> list[ConsumerRecord]:
         return found
     finally:
         await reader.stop()
+
+
+@asynccontextmanager
+async def _administering(platform: Platform) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap(platform))
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def dealt(platform: Platform, *named: str) -> dict[str, set[Dealt]]:
+    """The partitions of groups that each process has, by its name, as Kafka deals them out now."""
+    found: dict[str, set[Dealt]] = {}
+    async with _administering(platform) as admin:
+        for group in named:
+            # One by one: aiokafka 0.13 can't read an answer about several.
+            (response,) = await admin.describe_consumer_groups([group])
+            for member, *_, assignment in response.groups[0][-1]:
+                has = ConsumerProtocolMemberAssignment.decode(assignment).partitions() if assignment else []
+                # Of who is a member under a name of its own, Kafka makes an id of that name and a UUID.
+                found.setdefault(member[: -len(f"-{UUID(int=0)}")], set()).update((group, place) for place in has)
+    return found
+
+
+async def committed(platform: Platform, *named: str) -> dict[Dealt, int]:
+    """The offsets that groups have committed."""
+    async with _administering(platform) as admin:
+        return {
+            (group, place): of.offset
+            for group in named
+            for place, of in (await admin.list_consumer_group_offsets(group)).items()
+        }
 
 
 @asynccontextmanager
@@ -71,12 +110,6 @@ async def send_again(platform: Platform, records: Sequence[ConsumerRecord], time
 
 async def expire(platform: Platform, topic: str) -> None:
     """Have a topic lose all it holds, as its retention would."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap(platform))
-    await admin.start()
-    try:
-        before = {
-            place: RecordsToDelete(before_offset=end) for place, end in (await ends(platform, topic)).items() if end
-        }
+    before = {place: RecordsToDelete(before_offset=end) for place, end in (await ends(platform, topic)).items() if end}
+    async with _administering(platform) as admin:
         await admin.delete_records(before)
-    finally:
-        await admin.close()

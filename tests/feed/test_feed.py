@@ -178,6 +178,7 @@ async def history(database_url: str) -> AsyncIterator[Database]:
     database = await open_database(database_url, ROSTER, MIGRATIONS)
     async with database.transaction() as connection:
         await fill(connection, *small_school())
+        await store.remember_lineage(connection)
     yield database
     await database.close()
 

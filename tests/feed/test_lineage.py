@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
@@ -17,12 +18,20 @@ from contracts.envelope import from_headers, to_headers
 from contracts.feed import topic_of
 from contracts.generations import GenerationServes
 from infra.local.kafka import Kafka
-from services.feed import lineage, store
+from services.feed import lineage, store, usecases
+from services.feed.app import MIGRATIONS
 from services.feed.rebuild import Rebuild
-from tests.feed.test_feed import history
+from tests.conftest import open_database
 
-__all__ = ["history"]
 OPERATOR = Caller(operator="tester")
+
+
+@pytest.fixture
+async def history(database_url: str) -> AsyncIterator[Database]:
+    """A database that has just been made."""
+    database = await open_database(database_url, MIGRATIONS)
+    yield database
+    await database.close()
 
 
 async def announce(kafka: Kafka, topic: str, *numbers: int) -> None:
@@ -76,6 +85,19 @@ async def test_nobody_builds_one_before_it_is_known_which_was_announced_last(
     await announce(kafka, topic, 1)
     await lineage.take_up(history, kafka.bootstrap, topic)
     assert [one.generation.generation for one in await rebuild.standing()] == [1]
+
+
+async def test_nobody_reads_one_before_it_is_known_which_was_announced_last(
+    history: Database, kafka: Kafka, topic: str
+) -> None:
+    async with history.connection() as connection:
+        with pytest.raises(Problem) as refused:
+            await usecases.serving(connection)
+    assert refused.value.status == 503
+    await announce(kafka, topic, 2)
+    await lineage.take_up(history, kafka.bootstrap, topic)
+    async with history.connection() as connection:
+        assert (await usecases.serving(connection)).generation == 2
 
 
 @pytest.mark.parametrize("numbers", [(), (1,), (1, 2)])

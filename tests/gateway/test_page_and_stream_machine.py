@@ -25,7 +25,7 @@ from chassis.problems import Problem
 from contracts.envelope import Audience
 from contracts.feed import Category, ItemPut, ItemRemoved, Text, group_scope, pupil_scope
 from roster.replica import ROSTER
-from services.feed import usecases
+from services.feed import store, usecases
 from services.feed.api import Feed, read_feed
 from services.feed.app import MIGRATIONS
 from services.feed.rebuild import Rebuild
@@ -428,6 +428,7 @@ async def _opened(url: str) -> Database:
     database = await open_database(url, ROSTER, MIGRATIONS, pool_size=2)
     async with database.transaction() as connection:
         await fill(connection, *small_school())
+        await store.remember_lineage(connection)
     return database
 
 

@@ -1,4 +1,4 @@
-"""Revocations are heard of at once, also after PostgreSQL has let go of the connection on which they are told."""
+"""Sessions and tokens end in time: by themselves, and by revocations, also where PostgreSQL let go of who is told of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from chassis.database import Database
 from services.gateway import store
 from services.gateway.app import GATEWAY
 from services.gateway.authentication import Authenticator
+from services.gateway.domain import Account, Kind, digest, new_secret
 from tests.conftest import open_database
 
 HEARD_SECONDS = 5.0
 """Far less than the half minute after which a gateway asks by itself."""
+LASTS_SECONDS = 1.0
 _LISTENING = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), $1) AND query LIKE 'LISTEN%'
@@ -60,3 +62,18 @@ async def test_a_revocation_is_heard_of_after_the_connection_was_cut(gateway_dat
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def test_what_is_known_of_a_token_ends_with_it(gateway_database: Database) -> None:
+    account, secret = Account(uuid4(), "amina", uuid4()), new_secret(Kind.TOKEN)
+    async with gateway_database.transaction() as connection:
+        await store.add_account(connection, account, "amina", None)
+        await store.add_credential(connection, uuid4(), Kind.TOKEN, digest(secret), account.id, "brief", LASTS_SECONDS)
+    authenticator = Authenticator(gateway_database)
+    headers = {b"authorization": f"Bearer {secret}".encode()}
+    found = await authenticator.principal(headers)
+    assert found is not None
+    assert found.account == account
+    async with asyncio.timeout(LASTS_SECONDS + HEARD_SECONDS):
+        while await authenticator.principal(headers):  # noqa: ASYNC110 - its end is told to nobody
+            await asyncio.sleep(0.05)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from chassis.consumer import Received
-from chassis.database import Connection, Database
+from chassis.database import Connection, Database, Unavailable
 from contracts.directory import Beat, LinkKind, Role, RoleName
 from contracts.grades import SOURCE
 from roster import store
@@ -58,30 +58,69 @@ def fact(position: int | None) -> Received:
     return one._replace(envelope=one.envelope._replace(directory_position=position))
 
 
-async def test_a_fact_waits_for_its_cause(database: Database) -> None:
-    handled: list[Received] = []
-    waited = asyncio.Event()
+class Taking:
+    """Facts given to a handler that lets effects wait for their causes."""
 
-    async def handle(connection: Connection, events: Sequence[Received]) -> None:
-        handled.extend(events)
+    def __init__(self, database: Database, **options: float) -> None:
+        self.handled: list[Received] = []
+        self.waited = asyncio.Event()
+        self._database = database
+        self._effect = CauseFirst(self._handle, self.waited.set, **options)
 
-    async def take(effect: CauseFirst, *events: Received) -> None:
-        async with database.transaction() as connection:
-            await effect(connection, events)
+    async def _handle(self, connection: Connection, events: Sequence[Received]) -> None:
+        self.handled.extend(events)
 
-    cause = received("people/x", None)
-    assert cause.envelope.sequence is not None
-    effect = CauseFirst(handle, waited.set)
-    taking = asyncio.create_task(take(effect, fact(None), fact(cause.envelope.sequence)))
-    await asyncio.wait_for(waited.wait(), 10)
-    assert handled == []
+    async def take(self, *positions: int | None) -> None:
+        async with self._database.transaction() as connection:
+            await self._effect(connection, [fact(position) for position in positions])
+
+
+async def hear(database: Database, position: int) -> None:
     async with database.transaction() as connection:
-        await store.advance(connection, cause.envelope.sequence)
-    await asyncio.wait_for(taking, 10)
-    assert len(handled) == 2
-    impatient = CauseFirst(handle, waited.set, patience=0.1)
-    for _ in range(2):
+        await store.advance(connection, position)
+
+
+async def beat(database: Database, position: int) -> None:
+    """Have the replica hear of the directory for ever, which says nothing new."""
+    while True:
+        await hear(database, position)
+        await asyncio.sleep(0.01)
+
+
+async def test_a_fact_waits_for_its_cause(database: Database) -> None:
+    taking = Taking(database)
+    task = asyncio.create_task(taking.take(None, 7))
+    await asyncio.wait_for(taking.waited.wait(), 10)
+    assert taking.handled == []
+    await hear(database, 7)
+    await asyncio.wait_for(task, 10)
+    assert len(taking.handled) == 2
+
+
+async def test_a_cause_that_does_not_come_is_an_events_fault_where_the_directory_goes_on(database: Database) -> None:
+    impatient = Taking(database, patience=0.1)
+    beating = asyncio.create_task(beat(database, 7))
+    try:
         with pytest.raises(DirectoryBehind):
-            await take(impatient, fact(cause.envelope.sequence + 1))
-    await take(impatient, fact(cause.envelope.sequence))
-    assert len(handled) == 3
+            await impatient.take(8, 9)
+        # It was waited for once, and is not again.
+        impatient.waited.clear()
+        for position in (8, 9):
+            with pytest.raises(DirectoryBehind):
+                await impatient.take(position)
+        assert not impatient.waited.is_set()
+    finally:
+        beating.cancel()
+    await impatient.take(7)
+    assert len(impatient.handled) == 1
+
+
+async def test_a_cause_is_waited_for_however_long_the_directory_is_silent(database: Database) -> None:
+    patient = Taking(database, patience=0.1)
+    await hear(database, 7)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await patient.take(8)
+    await hear(database, 8)
+    await patient.take(8)
+    assert len(patient.handled) == 1
