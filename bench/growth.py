@@ -23,10 +23,12 @@ from bench.rounds import ROUNDS
 from bench.servers import servers
 from chassis import relay, repeats
 from chassis.database import Connection
+from chassis.identity import Caller
 from chassis.migrations import CHASSIS, migrate
 from infra.local.system import System
 from roster.replica import ROSTER
 from services.feed import store as feed
+from services.feed import usecases
 from services.feed.app import MIGRATIONS as FEED
 from services.grades import store as grades
 from services.grades.app import MIGRATIONS as GRADES
@@ -65,6 +67,19 @@ def _finds(read: Callable[[], Awaitable[Sequence[object]]], count: int) -> Calla
 
 
 async def _page(connection: Connection, size: int, random: Random) -> Callable[[], Awaitable[object]]:
+    parent = Caller(person=hoards.parent(size, random))
+
+    async def read() -> Sequence[object]:
+        # What the service asks of its database for a page.
+        async with connection.transaction(isolation="repeatable_read"):
+            reader = await usecases.reading(connection, parent, None)
+            state = await usecases.serving(connection)
+            return await feed.page(connection, reader.wanted, None, None, _PAGE, state.generation)
+
+    return _finds(read, _PAGE)
+
+
+async def _rows(connection: Connection, size: int, random: Random) -> Callable[[], Awaitable[object]]:
     scopes = [hoards.scope(size, random) for _ in range(2)]
     return _finds(lambda: feed.page(connection, scopes, None, None, _PAGE, 1), _PAGE)
 
@@ -131,7 +146,7 @@ GROWING = (
         (CHASSIS, ROSTER, FEED),
         (10_000, 100_000, 1_000_000, 5_000_000),
         hoards.items,
-        {"page of the feed": _page, "catch-up by cursor": _catch_up},
+        {"page of the feed": _page, "catch-up by cursor": _catch_up, "rows of a page": _rows},
     ),
     Growth(
         "rows of backlog", "grades", (CHASSIS,), (10_000, 100_000, 1_000_000), hoards.backlog, {"claim": _claim}, 20

@@ -20,12 +20,26 @@ from chassis.consumer import Received
 from chassis.database import Connection
 from chassis.outbox import dump
 from contracts.catalogue import example
+from contracts.directory import (
+    GuardianLink,
+    LinkKind,
+    PersonChanged,
+    Role,
+    RoleName,
+    SchoolChanged,
+    person_key,
+    school_key,
+)
 from contracts.envelope import Envelope
 from contracts.feed import ItemPut
 from contracts.grades import TOPIC
+from roster import store as roster
+from roster.facts import pared
+from services.feed import store as feed
 
 CONSUMER = "notify"
 _SOURCE = "/feed"
+_UAI = "0921234S"
 _ITEMS_OF_A_PUPIL = 100
 _CLASSES = 10
 _PUPILS = 30
@@ -44,17 +58,56 @@ def _named(name: str) -> UUID:
 
 _ITEMS = """
     INSERT INTO items (id, scope, uai, category, published_at, generation, position, body)
-    SELECT md5('item ' || n)::uuid, 'guardians:pupils/' || md5('pupil ' || n % $2)::uuid, '0921234S', 'grades',
+    SELECT md5('item ' || n)::uuid, 'guardians:pupils/' || md5('pupil ' || n % $2)::uuid, $4, 'grades',
            timestamptz '2026-09-01' + n * interval '1 second', 1, n, $3
     FROM generate_series(0, $1::bigint - 1) AS n
 """
 
 
+# Two children each; what is the child's own stands in the pattern as a word.
+_FAMILIES = """
+    INSERT INTO roster_documents (key, sequence, facts)
+    SELECT 'people/' || pupil, n, replace(replace($2::text, $3, pupil::text), $4, parent::text)::jsonb
+    FROM generate_series(0, $1::bigint - 1) AS n,
+         LATERAL (SELECT md5('pupil ' || n)::uuid AS pupil, md5('parent ' || n / 2)::uuid AS parent) AS named
+"""
+_TIES = """
+    INSERT INTO roster_mentions (person, key)
+    SELECT md5('parent ' || n / 2)::uuid, 'people/' || md5('pupil ' || n)::uuid
+    FROM generate_series(0, $1::bigint - 1) AS n
+"""
+
+
 async def items(connection: Connection, size: int) -> None:
-    """So many items, a hundred of each pupil, among all others' as they come."""
+    """So many items, a hundred of each pupil, among all others' as they come; and the families who read them."""
     body = dump(ItemPut.model_validate_json(example(ItemPut.TYPE), strict=False))
     async with _loading(connection, "items"):
-        await connection.execute(_ITEMS, size, size // _ITEMS_OF_A_PUPIL, body, timeout=240)
+        await connection.execute(_ITEMS, size, size // _ITEMS_OF_A_PUPIL, body, _UAI, timeout=240)
+    await _families(connection, size // _ITEMS_OF_A_PUPIL)
+    await feed.remember_lineage(connection)
+
+
+async def _families(connection: Connection, pupils: int) -> None:
+    child, parent = _named("child"), _named("parent")
+    pattern = PersonChanged(
+        id=child,
+        given_name="Zoé",
+        family_name="Test",
+        roles=[Role(name=RoleName.PUPIL, uai=_UAI)],
+        guardians=[GuardianLink(person=parent, kind=LinkKind.LEGAL_GUARDIAN)],
+    )
+    school = SchoolChanged(uai=_UAI, name="Collège", zone="Europe/Paris", school_years=[], terms=[])
+    key = school_key(_UAI)
+    await roster.replace_documents(connection, {key: (0, pared(key, dump(school)))})
+    facts = pared(person_key(child), dump(pattern))
+    await connection.execute(_FAMILIES, pupils, facts, str(child), str(parent), timeout=60)
+    await connection.execute(_TIES, pupils, timeout=60)
+    await connection.execute("VACUUM ANALYZE roster_documents, roster_mentions", timeout=60)
+
+
+def parent(size: int, random: Random) -> UUID:
+    """Some parent of two pupils with items."""
+    return _named(f"parent {random.randrange(size // _ITEMS_OF_A_PUPIL // 2)}")
 
 
 def scope(size: int, random: Random) -> str:

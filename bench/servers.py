@@ -31,7 +31,7 @@ def servers(*names: str, scale: Mapping[str, int] | None = None) -> Iterator[Sys
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home.root, ignore_errors=True)
         home.create()
-        system = System(home, free_port(), scale or {})
+        system = System(home, free_port(), scale or {}, roomy=True)
         for name in names or ("postgres", "kafka"):
             stack.enter_context(running(system, name))
         for service in WITH_OUTBOX:

@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from infra.local.home import Home, default_cache
@@ -27,8 +28,11 @@ from infra.local.processes import (
 )
 
 START_LIMIT = 60.0
+_COLLECTOR = "-XX:+UseSerialGC"
 # A compiler tier and a collector made for short lives: half the start time, a third of the memory.
-JVM = ("-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+JVM = ("-Xms128m", "-Xmx384m", _COLLECTOR, "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+ROOMY_JVM = ("-Xms512m", "-Xmx1g", _COLLECTOR, "-Xshare:auto")
+"""For a broker that is to run for long: every tier of the compiler, and memory."""
 API_VERSIONS = 18
 LOGGING = """\
 appender.out.type = Console
@@ -52,8 +56,11 @@ class Kafka:
     name = "kafka"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, home: Home, port: int | None = None, cache: Path | None = None) -> None:
+    def __init__(
+        self, home: Home, port: int | None = None, cache: Path | None = None, jvm: Sequence[str] = JVM
+    ) -> None:
         self.home = home
+        self._jvm = tuple(jvm)
         self.port = port or free_port()
         self.controller_port = free_port()
         self.cache = cache or default_cache()
@@ -85,7 +92,7 @@ class Kafka:
 
     def java(self, *arguments: str) -> list[str]:
         jars = os.pathsep.join(map(str, class_path(self.cache)))
-        return [str(_java()), *JVM, "-cp", jars, *arguments]
+        return [str(_java()), *self._jvm, "-cp", jars, *arguments]
 
     @property
     def command(self) -> list[str]:

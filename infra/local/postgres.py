@@ -20,11 +20,12 @@ ROOTS_STAND_IN = "nobody"
 START_LIMIT = 60.0
 LEAST_CONNECTIONS = 200
 """What the server accepts at once, where nobody asks for more."""
+LEAST_BUFFERS = 128 * 2**20
+"""Bytes of pages that the server keeps in its own memory: PostgreSQL's default, enough for a school."""
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     # The path of a socket may be at most 107 bytes long: no home is promised to be that short.
     "unix_socket_directories": "",
-    "shared_buffers": "128MB",
     # A county that comes in writes more than the usual gigabyte; a checkpoint in the middle would write its pages twice.
     "max_wal_size": "3GB",
     "fsync": "on",
@@ -63,6 +64,7 @@ class Postgres:
         port: int | None = None,
         notice: Callable[[str], None] = lambda _line: None,
         connections: int = 0,
+        buffers: int = LEAST_BUFFERS,
     ) -> None:
         self.home = home
         self.port = port or free_port()
@@ -71,6 +73,7 @@ class Postgres:
         self.log = home.logs / "postgres.log"
         self._notice = notice
         self._connections = max(connections, LEAST_CONNECTIONS)
+        self._buffers = buffers
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -88,7 +91,7 @@ class Postgres:
     @property
     def command(self) -> list[str]:
         settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
-        settings.append(f"--max_connections={self._connections}")
+        settings += [f"--max_connections={self._connections}", f"--shared_buffers={self._buffers // 2**20}MB"]
         return [
             str(binaries() / "postgres"), "-D", str(self.data), "-p", str(self.port), *settings
         ]  # fmt: skip

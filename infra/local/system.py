@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import psutil
+
 from infra.local.databases import address
 from infra.local.given import PREFIX, Given
 from infra.local.home import CHECKOUT, Home
-from infra.local.kafka import Kafka
+from infra.local.kafka import JVM, ROOMY_JVM, Kafka
 from infra.local.parts import Elsewhere, Part, get, lag_of
 from infra.local.ports import LOOPBACK, free_port
-from infra.local.postgres import Postgres
+from infra.local.postgres import LEAST_BUFFERS, Postgres
 from infra.local.processes import plain_environment
 from infra.topics import ensure_topics
 
@@ -70,14 +72,18 @@ class System:
     mailbox_port: int = 0
     """Port of the mailbox's pages; 0 picks a free one."""
     given: Given = field(default_factory=Given)
+    roomy: bool = False
+    """Whether the embedded servers take the room that servers of their own would: PostgreSQL a quarter of the memory, as its
+    manual advises, and Kafka the compiler's upper tiers. Else they start fast and stay small."""
 
     def __post_init__(self) -> None:
         self.mailbox_port = self.mailbox_port or free_port()
         self.smtp = (LOOPBACK, free_port())
         """Host and port that take e-mails in."""
         connections = _CONNECTIONS * sum(self._workers(service) for service in (*WITH_DATABASE, "relay"))
-        self.postgres = Postgres(self.home, notice=self.notice, connections=connections)
-        self.kafka = Kafka(self.home)
+        buffers = psutil.virtual_memory().total // 4 if self.roomy else LEAST_BUFFERS
+        self.postgres = Postgres(self.home, notice=self.notice, connections=connections, buffers=buffers)
+        self.kafka = Kafka(self.home, jvm=ROOMY_JVM if self.roomy else JVM)
         self._ports = {service: free_port() for service in BEHIND_GATEWAY}
 
     @property
