@@ -25,13 +25,16 @@ _START_SECONDS = 60.0
 
 
 @contextmanager
-def servers(*names: str, scale: Mapping[str, int] | None = None) -> Iterator[System]:
-    """A running PostgreSQL and Kafka, or what is named of them, with every database; their home is erased afterwards."""
+def servers(*names: str, scale: Mapping[str, int] | None = None, roomy: bool = True) -> Iterator[System]:
+    """A running PostgreSQL and Kafka, or what is named of them, with every database; their home is erased afterwards.
+
+    `roomy`: they take the room that servers of their own would.
+    """
     home = Home(Path(tempfile.mkdtemp(prefix="preau-bench-")))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, home.root, ignore_errors=True)
         home.create()
-        system = System(home, free_port(), scale or {}, roomy=True)
+        system = System(home, free_port(), scale or {}, roomy=roomy)
         for name in names or ("postgres", "kafka"):
             stack.enter_context(running(system, name))
         for service in WITH_OUTBOX:
