@@ -49,6 +49,7 @@ _GATHERED_BYTES = 256 * 1024
 _GATHERED_MS = 40
 _COMMIT_SECONDS = 0.1
 """Between two commits of offsets: small batches that follow one another share one."""
+_COMMIT_AGAIN_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 _consumed = telemetry.meter.create_counter("preau_consumed_events", description="Events whose effect was committed")
 _repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
@@ -254,16 +255,26 @@ class Consumption:
             self._committing = asyncio.create_task(self._commit(), name=f"commit {self.consumer}")
 
     async def _commit(self) -> None:
-        """Commit what is done until nothing is left. A failure is no loss: what comes again is known as a repeat."""
+        """Commit what is done until nothing is left.
+
+        What another process has now is left out: it would have all the others refused. What is refused is tried again:
+        on its partition nothing may follow, and whoever waits for the group goes by what it has committed.
+        """
         while self._to_commit:
             await asyncio.sleep(_COMMIT_SECONDS)
             if self._stream is None or self._stream.stopped:
                 break
-            offsets, self._to_commit = self._to_commit, {}
+            held = self._stream.assignment()
+            offsets = {place: offset for place, offset in self._to_commit.items() if place in held}
+            self._to_commit = {}
+            if not offsets:
+                continue
             try:
                 await self._stream.commit(offsets)
             except (IllegalStateError, KafkaError) as error:
-                _log.info("offsets not committed", extra={"cause": type(error).__name__})
+                _log.info("offsets not committed, trying again", extra={"cause": type(error).__name__})
+                self._to_commit = offsets | self._to_commit
+                await asyncio.sleep(_COMMIT_AGAIN_SECONDS)
         self._committing = None
 
     def alive(self) -> None:
