@@ -94,17 +94,37 @@ async def ensure_topics(
     bootstrap: str, topics: Iterable[Topic] = TOPICS, replication: Replication = EMBEDDED
 ) -> list[str]:
     """Make the topics that are missing, wait until all have leaders, and name those made."""
-    from aiokafka.admin import AIOKafkaAdminClient
-
     wanted = list(topics)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
-    await admin.start()
+    admin = await _administrator(bootstrap)
     try:
         made = await _create(admin, wanted, replication)
         await _wait_for_leaders(admin, as_they_stand(wanted, [*await admin.list_topics(), *made]))
     finally:
         await admin.close()
     return made
+
+
+async def _administrator(bootstrap: str) -> AIOKafkaAdminClient:
+    """A client of a broker that knows of itself: one that has just started names none for a moment."""
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import NodeNotReadyError
+
+    deadline = time.monotonic() + START_LIMIT
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
+        try:
+            await admin.start()
+            await admin.list_topics()
+        except NodeNotReadyError:
+            await admin.close()
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+        except BaseException:
+            await admin.close()
+            raise
+        else:
+            return admin
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication: Replication) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
@@ -74,6 +75,12 @@ class Taking:
         async with self._database.transaction() as connection:
             await self._effect(connection, [fact(position) for position in positions])
 
+    async def take_at_last(self, *positions: int | None) -> None:
+        """Take them as the inbox does: again while the infrastructure, here the directory, is away."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await self.take(*positions)
+
 
 async def hear(database: Database, position: int) -> None:
     async with database.transaction() as connection:
@@ -102,13 +109,15 @@ async def test_a_cause_that_does_not_come_is_an_events_fault_where_the_directory
     beating = asyncio.create_task(beat(database, 7))
     try:
         with pytest.raises(DirectoryBehind):
-            await impatient.take(8, 9)
-        # It was waited for once, and is not again.
-        impatient.waited.clear()
+            await impatient.take_at_last(8, 9)
+        # It was waited for once, and is not again: not once the directory was heard of since.
         for position in (8, 9):
-            with pytest.raises(DirectoryBehind):
-                await impatient.take(position)
-        assert not impatient.waited.is_set()
+            async with asyncio.timeout(10):
+                while impatient.waited.is_set():
+                    impatient.waited.clear()
+                    with pytest.raises(DirectoryBehind):
+                        await impatient.take_at_last(position)
+            impatient.waited.set()
     finally:
         beating.cancel()
     await impatient.take(7)
