@@ -49,7 +49,6 @@ _GATHERED_BYTES = 256 * 1024
 _GATHERED_MS = 40
 _COMMIT_SECONDS = 0.1
 """Between two commits of offsets: small batches that follow one another share one."""
-_COMMIT_AGAIN_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 _consumed = telemetry.meter.create_counter("preau_consumed_events", description="Events whose effect was committed")
 _repeated = telemetry.meter.create_counter("preau_repeated_events", description="Events dropped as repeats")
@@ -255,10 +254,10 @@ class Consumption:
             self._committing = asyncio.create_task(self._commit(), name=f"commit {self.consumer}")
 
     async def _commit(self) -> None:
-        """Commit what is done until nothing is left.
+        """Commit what is done until nothing is left. A failure is no loss: what comes again is known as a repeat.
 
-        What another process has now is left out: it would have all the others refused. What is refused is tried again:
-        on its partition nothing may follow, and whoever waits for the group goes by what it has committed.
+        What another process has now is left out: it would have all the others refused, on whose partitions nothing more
+        may come. What is refused in the midst of a rebalance comes again after it; trying it again asks for the next one.
         """
         while self._to_commit:
             await asyncio.sleep(_COMMIT_SECONDS)
@@ -272,9 +271,7 @@ class Consumption:
             try:
                 await self._stream.commit(offsets)
             except (IllegalStateError, KafkaError) as error:
-                _log.info("offsets not committed, trying again", extra={"cause": type(error).__name__})
-                self._to_commit = offsets | self._to_commit
-                await asyncio.sleep(_COMMIT_AGAIN_SECONDS)
+                _log.info("offsets not committed", extra={"cause": type(error).__name__})
         self._committing = None
 
     def alive(self) -> None:
