@@ -240,10 +240,14 @@ class Consumption:
         return self._done
 
     def _forget_lost(self) -> None:
-        """Forget how far partitions are that went to another process: it may bring them further."""
+        """Forget how far partitions are that went to another process: it may bring them further, and it commits them.
+
+        One that is committed all the same has all the others refused, on whose partitions nothing more may come.
+        """
         if self._stream is not None:
             held = self._stream.assignment()
             self._done = {place: offset for place, offset in self._done.items() if place in held}
+            self._to_commit = {place: offset for place, offset in self._to_commit.items() if place in held}
 
     def done(self, records: Sequence[Record]) -> None:
         """A batch has had its effect: its offsets are committed soon, beside the work of those that follow."""
@@ -256,16 +260,14 @@ class Consumption:
     async def _commit(self) -> None:
         """Commit what is done until nothing is left. A failure is no loss: what comes again is known as a repeat.
 
-        What another process has now is left out: it would have all the others refused, on whose partitions nothing more
-        may come. What is refused in the midst of a rebalance comes again after it; trying it again asks for the next one.
+        What is refused in the midst of a rebalance comes again after it; trying it again would ask for the next one.
         """
         while self._to_commit:
             await asyncio.sleep(_COMMIT_SECONDS)
             if self._stream is None or self._stream.stopped:
                 break
-            held = self._stream.assignment()
-            offsets = {place: offset for place, offset in self._to_commit.items() if place in held}
-            self._to_commit = {}
+            self._forget_lost()
+            offsets, self._to_commit = self._to_commit, {}
             if not offsets:
                 continue
             try:

@@ -95,17 +95,17 @@ async def ensure_topics(
 ) -> list[str]:
     """Make the topics that are missing, wait until all have leaders, and name those made."""
     wanted = list(topics)
-    admin = await _administrator(bootstrap)
+    admin, existing = await _administrator(bootstrap)
     try:
-        made = await _create(admin, wanted, replication)
+        made = await _create(admin, wanted, existing, replication)
         await _wait_for_leaders(admin, as_they_stand(wanted, [*await admin.list_topics(), *made]))
     finally:
         await admin.close()
     return made
 
 
-async def _administrator(bootstrap: str) -> AIOKafkaAdminClient:
-    """A client of a broker that knows of itself: one that has just started names none for a moment."""
+async def _administrator(bootstrap: str) -> tuple[AIOKafkaAdminClient, set[str]]:
+    """A client, and the topics there are, of a broker that knows of itself: one that has just started does not at once."""
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import NodeNotReadyError
 
@@ -114,7 +114,7 @@ async def _administrator(bootstrap: str) -> AIOKafkaAdminClient:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=20_000)
         try:
             await admin.start()
-            await admin.list_topics()
+            existing = set(await admin.list_topics())
         except NodeNotReadyError:
             await admin.close()
             if time.monotonic() > deadline:
@@ -124,14 +124,15 @@ async def _administrator(bootstrap: str) -> AIOKafkaAdminClient:
             await admin.close()
             raise
         else:
-            return admin
+            return admin, existing
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], replication: Replication) -> list[str]:
+async def _create(
+    admin: AIOKafkaAdminClient, topics: list[Topic], existing: set[str], replication: Replication
+) -> list[str]:
     from aiokafka.admin import NewTopic
 
     extra = {"min.insync.replicas": str(replication.in_sync)}
-    existing = set(await admin.list_topics())
     missing = [topic for topic in topics if not topic.standing(existing)]
     if not missing:
         return []
