@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -125,11 +125,18 @@ def current_traceparent() -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
 
 
-@contextmanager
 def span(
     name: str, traceparent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, **attributes: str | int
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """A span under the given traceparent (of an event or a request) or under the current span."""
+    # The library's way to a span that goes nowhere takes a tenth of what all else of a request's HTTP does.
+    if traceparent is None and not isinstance(trace.get_tracer_provider(), TracerProvider):
+        return _NONE
+    return _span(name, traceparent, kind, attributes)
+
+
+@contextmanager
+def _span(name: str, traceparent: str | None, kind: SpanKind, attributes: Mapping[str, str | int]) -> Iterator[Span]:
     context = _propagator.extract({"traceparent": traceparent}) if traceparent else None
     with tracer.start_as_current_span(name, context, kind=kind, attributes=attributes) as opened:
         yield opened
