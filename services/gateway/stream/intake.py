@@ -201,9 +201,12 @@ class Intake:
         """Take a generation's items in until another serves."""
         assert self._feed is not None
         async for records in self._feed.batches():
-            for record in records:
-                await self._take_item(record)
+            taken = [await self._take_item(record) for record in records]
             await self._feed.taken()
+            # Not item by item: those that follow would wait for it.
+            for seconds in taken:
+                if seconds is not None:
+                    _latency.record(seconds)
             if (serving := self._generations.serving) and serving.generation != self._fanout.generation:
                 return serving
         raise RuntimeError("the tail ended")
@@ -218,7 +221,8 @@ class Intake:
             for reader in stale[:_RENEWED_AT_ONCE]:
                 self._fanout.renew(reader)
 
-    async def _take_item(self, record: Record) -> None:
+    async def _take_item(self, record: Record) -> float | None:
+        """Take an item in; how old its fact is, in seconds, where it is news and was given to the streams."""
         try:
             envelope = from_headers(record.headers, record.key)
             item = self._item(record, envelope)
@@ -227,12 +231,13 @@ class Intake:
             item = None
         if item is None:
             self._fanout.ring.skip(record.offset)
-            return
+            return None
         await self._until_reached(envelope.directory_position)
-        if self._caught_up and not self._fanout.held and not envelope.replay:
-            _latency.record((datetime.now(UTC) - envelope.time).total_seconds())
         with telemetry.event_span("stream", envelope.traceparent):
             self._fanout.publish(item)
+        if not self._caught_up or self._fanout.held or envelope.replay:
+            return None
+        return (datetime.now(UTC) - envelope.time).total_seconds()
 
     def _item(self, record: Record, envelope: Envelope) -> Item | None:
         name = _EVENTS.get(envelope.type)
