@@ -6,8 +6,10 @@ import asyncio
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from contracts import generations
 from contracts.feed import ItemPut
@@ -48,6 +50,32 @@ async def test_nothing_goes_out_once_a_change_of_rights_cannot_be_read(
         with pytest.raises(TimeoutError):
             await client.next(2)
     assert "cannot be read" in str(gateway.process.health.not_ready())
+
+
+async def test_who_reads_back_lets_others_have_their_turn(kafka: Kafka, topic: str) -> None:
+    """A gateway that begins answers requests while it fills its ring."""
+    await create_topics(kafka.bootstrap, topic)
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap) as producer:
+        await asyncio.gather(*[await producer.send(topic, b"item") for _ in range(200)])
+    turns, counted = 0, []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    tail = Tail(kafka.bootstrap, topic)
+    await tail.begin(200)
+    meanwhile = asyncio.create_task(others())
+    async for _ in tail.batches(10):
+        await tail.taken()
+        counted.append(turns)
+        if tail.caught_up:
+            break
+    meanwhile.cancel()
+    await tail.close()
+    assert all(later > earlier for earlier, later in pairwise(counted))
 
 
 async def announce(gateway: Gateway, number: int, topic: str, sequence: int) -> None:

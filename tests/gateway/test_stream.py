@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import pytest
 from aiohttp import web
 
 from chassis.cursor import Cursors
@@ -216,6 +217,37 @@ async def test_a_history_that_refuses_resets(start: Start, services: Services) -
     async with stream(gateway.http, gateway.url, mother, last_id=last) as client:
         message = await client.next()
         assert (message.name, json.loads(message.data)) == ("reset", {"reason": "too-old"})
+
+
+async def test_a_history_that_is_behind_ends_a_stream_whose_cursor_then_holds_good(
+    start: Start, services: Services
+) -> None:
+    """As while feed's lost database is read up: it has nothing yet, and will have all."""
+    gateway = await start(ring_items=1)
+    for document in rosters.small_school():
+        await gateway.change(document)
+    mother = await gateway.token("mother")
+    async with stream(gateway.http, gateway.url, mother) as client:
+        last = await client.first_id()
+        for number in range(3):
+            place, _ = await gateway.publish("zoé", f"item {number}")
+            await titles(client, 1)
+        own = CURSORS.read(client.last_id).reader
+
+    async def behind(request: web.Request) -> web.Response:
+        return web.json_response({"items": [], "cursor": request.query["after"], "more": False})
+
+    async def read_up(_: web.Request) -> web.Response:
+        found = [json.loads(item_of("zoé", f"item {number}").model_dump_json()) for number in range(3)]
+        return web.json_response({"items": found, "cursor": CURSORS.issue(1, place, own), "more": False})
+
+    services.answer = behind
+    async with stream(gateway.http, gateway.url, mother, last_id=last) as client:
+        with pytest.raises(EOFError):
+            await client.next()
+    services.answer = read_up
+    async with stream(gateway.http, gateway.url, mother, last_id=client.last_id or last) as client:
+        assert await titles(client, 3) == ["item 0", "item 1", "item 2"]
 
 
 async def test_one_account_has_a_bounded_number_of_streams(start: Start) -> None:

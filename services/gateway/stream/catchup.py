@@ -25,7 +25,7 @@ class HistoryRefused(Exception):
 
 
 class HistoryUnavailable(Exception):
-    """Feed can't be asked right now."""
+    """Feed can't be asked right now, or has not stored yet what follows the cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,18 @@ class CatchUp:
             except HistoryUnavailable:
                 await asyncio.sleep(0.1 * 2**attempt)
                 continue
-            if page.items or page.more or self._reaches(page):
+            if self._leads_on(page):
                 return page
             # Feed's database has not stored yet what the ring has already dropped: a moment later it will have.
             await asyncio.sleep(0.1 * 2**attempt)
-        return await self._fetch(reader.person, cursor, PAGE)
+        page = await self._fetch(reader.person, cursor, PAGE)
+        if not self._leads_on(page):
+            # The cursor is good, and what follows it will be there: a database that took a lost one's place is read up.
+            raise HistoryUnavailable("it is behind the ring")
+        return page
+
+    def _leads_on(self, page: Page) -> bool:
+        return bool(page.items) or page.more or self._reaches(page)
 
     def _reaches(self, page: Page) -> bool:
         return self._fanout.cursors.read(page.cursor).offset >= self._fanout.ring.floor

@@ -106,7 +106,7 @@ class Intake:
     async def follow_directory(self, back: int) -> None:
         """Take the directory's changes in for ever, from at least one document back if there is any."""
         await self._directory.begin(back)
-        async for records in self._directory.batches(2000):
+        async for records in self._directory.batches():
             for record in records:
                 self._take_change(record)
             # Before anything is waited for: an item must not go out on rights that have just become doubtful.
@@ -233,7 +233,8 @@ class Intake:
             self._fanout.ring.skip(record.offset)
             return None
         await self._until_reached(envelope.directory_position)
-        with telemetry.event_span("stream", envelope.traceparent):
+        # What is read back was in its trace when it was news.
+        with telemetry.event_span("stream", envelope.traceparent if self._caught_up else None):
             self._fanout.publish(item)
         if not self._caught_up or self._fanout.held or envelope.replay:
             return None

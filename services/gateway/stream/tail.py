@@ -80,12 +80,14 @@ class Tail:
         """Whether all that stood in the topic at `begin` was read."""
         return self.located and self.next >= self.end
 
-    async def batches(self, most: int = 500) -> AsyncIterator[Sequence[Record]]:
+    async def batches(self, most: int = 100) -> AsyncIterator[Sequence[Record]]:
         """Batches for ever, empty ones too, at least once a second."""
         while self._consumer is not None:
             found = await self._consumer.getmany(self._partition, timeout_ms=1000, max_records=most)
             records: Sequence[Record] = found.get(self._partition, ())
             yield records
+            # What is there already is handed out without waiting: whoever is being answered meanwhile has a turn as well.
+            await asyncio.sleep(0)
 
     async def taken(self) -> None:
         """Say that what was yielded has been taken in. Compaction leaves holes: only the consumer knows how far it is."""
