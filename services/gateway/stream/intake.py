@@ -238,7 +238,8 @@ class Intake:
             self._fanout.publish(item)
         if not self._caught_up or self._fanout.held or envelope.replay:
             return None
-        return (datetime.now(UTC) - envelope.time).total_seconds()
+        # A clock that is behind that of the writer's machine makes no item younger than new.
+        return max(0.0, (datetime.now(UTC) - envelope.time).total_seconds())
 
     def _item(self, record: Record, envelope: Envelope) -> Item | None:
         name = _EVENTS.get(envelope.type)
