@@ -16,6 +16,7 @@ from tests.faults.databases import connect, gate
 from tests.faults.judging import judge
 from tests.faults.lengths import Lengths
 from tests.faults.load import load
+from tests.faults.test_feed import serving
 from tests.platform import Platform
 
 LEA = str(school.PUPIL.id)
@@ -31,9 +32,8 @@ def _with(record: ConsumerRecord, **headers: bytes) -> ConsumerRecord:
 
 
 async def test_the_same_event_a_hundred_times_is_one(platform: Platform, stage: Stage, lengths: Lengths) -> None:
-    known = (await stage.cast.operator.get("/v1/feed/generations"))["generations"]
-    serving = next(one["generation"] for one in known if one["state"] == "serving")
-    before = {name: await topics.ends(platform, name) for name in ("grades", topic_of(serving))}
+    feed = topic_of((await serving(stage))["generation"])
+    before = {name: await topics.ends(platform, name) for name in ("grades", feed)}
     desk = stage.desks["6e1"]
     assessment = await desk.assessment(stage.title("Cent fois"))
     await desk.mark(assessment, {LEA: Decimal(12)})

@@ -198,17 +198,23 @@ async def test_what_the_ring_no_longer_has_comes_from_the_history(start: Start, 
     assert len(services.asked) == 2
 
 
+async def missed(gateway: Gateway, token: str) -> tuple[str, str, int]:
+    """Three items that a ring of one is past: the cursor before them, the cursor behind them, the place of the last."""
+    async with stream(gateway.http, gateway.url, token) as client:
+        before = await client.first_id()
+        for number in range(3):
+            place, _ = await gateway.publish("zoé", f"item {number}")
+            # One by one: a ring of one item has no room for two that are gathered.
+            await titles(client, 1)
+        return before, client.last_id, place
+
+
 async def test_a_history_that_refuses_resets(start: Start, services: Services) -> None:
     gateway = await start(ring_items=1)
     for document in rosters.small_school():
         await gateway.change(document)
     mother = await gateway.token("mother")
-    async with stream(gateway.http, gateway.url, mother) as client:
-        last = await client.first_id()
-        for number in range(3):
-            await gateway.publish("zoé", f"item {number}")
-            # One by one: a ring of one item has no room for two that are gathered.
-            await titles(client, 1)
+    last, _, _ = await missed(gateway, mother)
 
     async def gone(_: web.Request) -> web.Response:
         return web.json_response({}, status=410)
@@ -227,12 +233,8 @@ async def test_a_history_that_is_behind_ends_a_stream_whose_cursor_then_holds_go
     for document in rosters.small_school():
         await gateway.change(document)
     mother = await gateway.token("mother")
-    async with stream(gateway.http, gateway.url, mother) as client:
-        last = await client.first_id()
-        for number in range(3):
-            place, _ = await gateway.publish("zoé", f"item {number}")
-            await titles(client, 1)
-        own = CURSORS.read(client.last_id).reader
+    last, newest, place = await missed(gateway, mother)
+    own = CURSORS.read(newest).reader
 
     async def behind(request: web.Request) -> web.Response:
         return web.json_response({"items": [], "cursor": request.query["after"], "more": False})
